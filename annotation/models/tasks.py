@@ -1,0 +1,148 @@
+"""Tasks with their candidates, and the leases that hand them out."""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from annotation.models.projects import Kind, Project
+from annotation.querysets import AssignmentQuerySet, TaskQuerySet
+
+
+class Task(models.Model):
+    """A prompt and K candidates to be judged by `overlap` people.
+
+    `taken` counts leases held plus judgments stored (surplus ones excluded); the check
+    `taken <= overlap` is the promise that nothing is over-collected. `done` counts stored
+    judgments. `prompt` is a path in chat form: [{"role", "content"}].
+    """
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        DONE = "done", "Done"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    external_id = models.CharField(max_length=200, null=True, blank=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    prompt = models.JSONField()
+    prompt_hash = models.CharField(max_length=64, db_index=True)
+    overlap = models.PositiveSmallIntegerField()
+    taken = models.PositiveSmallIntegerField(default=0)
+    done = models.PositiveSmallIntegerField(default=0)
+    priority = models.FloatField(default=0.0)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    gold = models.JSONField(null=True, blank=True)
+    source = models.CharField(max_length=20, default="import")
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "external_id"], name="task_external_id_once"
+            ),
+            models.CheckConstraint(condition=Q(overlap__gte=1), name="task_overlap_positive"),
+            models.CheckConstraint(
+                condition=Q(taken__lte=F("overlap")), name="task_never_over_collected"
+            ),
+            models.CheckConstraint(
+                condition=Q(done__lte=F("taken")), name="task_done_within_taken"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["project", "-priority", "id"],
+                condition=Q(state="open", taken__lt=F("overlap")),
+                name="task_queue",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} task {self.pk}"
+
+
+class Candidate(models.Model):
+    """One answer to judge, with the model version and sampling that made it, where known."""
+
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="candidates")
+    position = models.PositiveSmallIntegerField(help_text="As imported; never the order shown.")
+    content = models.TextField(blank=True)
+    parts = models.JSONField(null=True, blank=True, help_text="Typed parts when not plain text.")
+    model = models.CharField(max_length=200, blank=True)
+    model_version = models.ForeignKey(
+        "inference.ModelVersion", null=True, blank=True, on_delete=models.PROTECT
+    )
+    sampling = models.JSONField(default=dict, blank=True)
+    logprob = models.FloatField(null=True, blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+    )
+
+    class Meta:
+        ordering = ["task_id", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["task", "position"], name="candidate_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"candidate {self.position} of task {self.task_id}"
+
+
+class Assignment(models.Model):
+    """A lease of one task to one person. One row for a person and a task, ever.
+
+    `token` is the fencing token: a submit names it, and a lease that was handed out again
+    has a new one. `shown` holds candidate ids in the order on screen.
+    """
+
+    class State(models.TextChoices):
+        LEASED = "leased", "Leased"
+        SUBMITTED = "submitted", "Submitted"
+        SKIPPED = "skipped", "Skipped"
+        EXPIRED = "expired", "Expired"
+        RELEASED = "released", "Released"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments"
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.LEASED)
+    token = models.UUIDField(default=uuid.uuid4)
+    shown = ArrayField(models.BigIntegerField())
+    claimed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    skip_reason = models.CharField(max_length=300, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["task", "annotator"], name="assignment_once_a_person"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=Q(state="leased"), name="assignment_expiry"
+            ),
+            models.Index(fields=["annotator", "-claimed_at"], name="assignment_by_person"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} to {self.annotator}"
+
+
+class Draft(models.Model):
+    """Unsent work, so that a closed laptop loses nothing."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="draft")
+    body = models.JSONField()
+    saved_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"draft of {self.assignment_id}"
