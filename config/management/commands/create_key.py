@@ -1,0 +1,46 @@
+"""Create an access key, and its person if need be; the key is printed once."""
+
+from django.core.management.base import BaseCommand, CommandError
+
+from config.models import ROLE_SCOPES, SCOPES, AccessKey, Role, User
+
+
+class Command(BaseCommand):
+    help = (
+        "Create an access key and print it once. The person is created if need be.\n"
+        "Example: manage.py create_key --user ana --scopes annotate,feedback"
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("--user", required=True, help="user name of the person")
+        parser.add_argument(
+            "--scopes", required=True, help=f"comma-separated, of: {', '.join(SCOPES)}"
+        )
+        parser.add_argument("--name", default="", help="what the key is for")
+
+    def handle(self, *, user, scopes, name, **options):
+        wanted = [part.strip() for part in scopes.split(",") if part.strip()]
+        unknown = sorted(set(wanted) - set(SCOPES))
+        if unknown or not wanted:
+            raise CommandError(
+                f"Unknown scopes: {', '.join(unknown) or '(none given)'}. "
+                f"Choose from {', '.join(SCOPES)}."
+            )
+        person, created = User.objects.get_or_create(
+            username=user, defaults={"role": _least_role(wanted)}
+        )
+        if created:
+            person.set_unusable_password()
+            person.save(update_fields=["password"])
+        beyond = sorted(set(wanted) - person.scopes)
+        if beyond:
+            raise CommandError(
+                f"{user} is {person.get_role_display().lower()}, which does not include "
+                f"{', '.join(beyond)}. Raise the role first or ask for fewer scopes."
+            )
+        _, secret = AccessKey.objects.issue(user=person, scopes=wanted, name=name)
+        self.stdout.write(secret)
+
+
+def _least_role(scopes: list[str]) -> Role:
+    return next(role for role in Role if set(scopes) <= ROLE_SCOPES[role])
