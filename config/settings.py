@@ -5,6 +5,7 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
+from config.csp import CONTENT_SECURITY_POLICY  # noqa: F401 - read by django-csp
 from config.embedded import locations
 from config.env import env, to_bool, to_list
 
@@ -38,6 +39,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    "csp",
     "channels",
     "rest_framework",
     "drf_spectacular",
@@ -51,6 +53,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -74,6 +77,7 @@ TEMPLATES = [
                 "django.template.context_processors.i18n",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "config.context.interface",
             ],
         },
     },
@@ -142,6 +146,28 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat")
 ENGINE_URL = env("ENGINE_URL", default=f"http://127.0.0.1:{PORT + 1}")
 ENGINE_KEY = env("ENGINE_KEY", default="")
 PREFERENDUM_MODEL = env("PREFERENDUM_MODEL", default="")
+# "transformers" or "vllm"; "auto" asks the engine itself which of the two it is.
+ENGINE_KIND = env("ENGINE_KIND", default="auto")
+# Per web process: answers generated at once, and requests that may wait for their turn.
+ENGINE_RUNNING = env("ENGINE_RUNNING", int, 8)
+ENGINE_WAITING = env("ENGINE_WAITING", int, 64)
+# Deadlines in seconds: to connect, to the first piece of text, between pieces, for all of it.
+ENGINE_CONNECT_S = env("ENGINE_CONNECT_S", float, 30.0)
+ENGINE_FIRST_TOKEN_S = env("ENGINE_FIRST_TOKEN_S", float, 60.0)
+ENGINE_STALL_S = env("ENGINE_STALL_S", float, 30.0)
+ENGINE_TOTAL_S = env("ENGINE_TOTAL_S", float, 300.0)
+
+# Chat ---------------------------------------------------------------------------------------
+
+CHAT_PROJECT = env("CHAT_PROJECT", default="demo")
+CHAT_MAX_CHARS = env("CHAT_MAX_CHARS", int, 32_000)
+# Answers of one person that may be under way at once.
+CHAT_PARALLEL = env("CHAT_PARALLEL", int, 4)
+# An answer that nobody has been reading for this long is stopped.
+CHAT_GRACE_S = env("CHAT_GRACE_S", float, 20.0)
+CHAT_TEMPERATURE = env("CHAT_TEMPERATURE", float, 0.9)
+CHAT_TOP_P = env("CHAT_TOP_P", float, 0.95)
+CHAT_MAX_TOKENS = env("CHAT_MAX_TOKENS", int, 400)
 
 # People -------------------------------------------------------------------------------------
 
