@@ -53,7 +53,9 @@ def check_layout(where: Locations) -> None:
         path.write_text(json.dumps({"layout": LAYOUT}) + "\n")
         return
     except (ValueError, KeyError, TypeError) as exc:
-        raise Trouble(f"{path} cannot be read ({exc}). Restore it, or use another VAR_DIR.") from exc
+        raise Trouble(
+            f"{path} cannot be read ({exc}). Restore it, or use another VAR_DIR."
+        ) from exc
     if found != LAYOUT:
         raise Trouble(
             f"The data folder {where.var_dir} was written by another version of Preferendum "

@@ -67,8 +67,9 @@ def locations(var_dir: Path | str) -> Locations:
     """Derive every path of `var_dir`.
 
     Sockets get a short folder of their own, named by a hash of the data folder: a data folder
-    may be nested as deep as its owner likes, a socket path may not.
+    may be nested as deep as its owner likes, a socket path may not. It is always under /tmp, so
+    that every shell and service finds the same one; `folders` makes it private.
     """
     resolved = Path(var_dir).expanduser().resolve()
     instance = hashlib.sha256(str(resolved).encode()).hexdigest()[:12]
-    return Locations(resolved, instance, Path("/tmp") / f"preferendum-{instance}")
+    return Locations(resolved, instance, Path("/tmp") / f"preferendum-{instance}")  # noqa: S108

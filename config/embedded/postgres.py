@@ -114,9 +114,9 @@ def check_version(where: Locations) -> None:
     if found != str(POSTGRES_MAJOR):
         raise Trouble(
             f"The data in {where.postgres_data} were written by PostgreSQL {found}; this version "
-            f"runs PostgreSQL {POSTGRES_MAJOR}.\nNothing in it was changed. Take `manage.py backup` "
-            "with the version that wrote them and restore it here, or start afresh with "
-            "VAR_DIR=/some/folder."
+            f"runs PostgreSQL {POSTGRES_MAJOR}.\nNothing in it was changed. Take a "
+            "`manage.py backup` with the version that wrote them and restore it here, or start "
+            "afresh with VAR_DIR=/some/folder."
         )
 
 
@@ -151,7 +151,11 @@ def wait_until_ready(where: Locations, *, alive: Callable[[], bool], seconds: fl
 
 
 def ensure_database(where: Locations) -> None:
-    """Create the database, and the extension `vector` in it and in the template of new ones."""
+    """Create the database, and the extension `vector` in it and in the template of new ones.
+
+    A cluster is made without waiting for the disk, for the sake of the first start; it is asked
+    to write everything out here, in the background of what follows.
+    """
     with psycopg.connect(where.maintenance_url, autocommit=True) as connection:
         query = "SELECT 1 FROM pg_database WHERE datname = %s"
         if connection.execute(query, [DATABASE]).fetchone():
@@ -204,7 +208,6 @@ def _initdb(where: Locations, who: pwd.struct_passwd | None) -> None:
     if done.returncode != 0:
         shutil.rmtree(fresh, ignore_errors=True)
         raise Trouble(f"PostgreSQL could not make its data folder:\n{done.stderr.strip()}")
-    os.sync()
     fresh.rename(where.postgres_data)
 
 

@@ -1,0 +1,1 @@
+"""Starting an instance: `python -m config.launch` checks, prepares and supervises it."""
