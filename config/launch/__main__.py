@@ -27,8 +27,9 @@ from config.launch.board import Board, Log, wait_for_page
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-#: What each entry of the Procfile waits for; the page comes before the background work.
-GATES = {"engine": "prepared", "web": "prepared"}
+#: What an entry of the Procfile waits for: nothing (the engine takes longest and needs no
+#: tables to start), the set-up, or, for background work, the page.
+GATES = {"engine": None, "web": "prepared"}
 BACKGROUND_GATE = "page"
 
 
@@ -42,6 +43,7 @@ class Launcher:
         self.address = f"http://127.0.0.1:{self.port}"
         self.embeds_database = not _given(environ, "DATABASE_URL")
         self.embeds_broker = not _given(environ, "REDIS_URL")
+        self.lock = checks.InstanceLock(where)  # held for as long as this object lives
         self.services: dict[str, subprocess.Popen] = {}
 
     def run(self) -> int:
@@ -49,7 +51,7 @@ class Launcher:
         began = time.monotonic()
         check_space(self.where)
         make_folders(self.where)
-        checks.InstanceLock(self.where).take(self.address)
+        self.lock.take(self.address)
         self._end_leftovers()
         checks.check_port(self.port)
         if self.engine_port:
@@ -76,8 +78,9 @@ class Launcher:
 
     def _kept(self, name: str, line: str) -> str:
         """The shell line by which a Procfile entry runs under a keeper."""
-        gate = self.where.run_dir / f"{GATES.get(name, BACKGROUND_GATE)}.gate"
-        keeper = _keeper(name, self.where, "--after", str(gate))
+        gate = GATES.get(name, BACKGROUND_GATE)
+        after = ["--after", str(self.where.run_dir / f"{gate}.gate")] if gate else []
+        keeper = _keeper(name, self.where, *after)
         return "exec " + shlex.join([*keeper, "--", "sh", "-c", f"exec {line}"])
 
     def _start_services(self) -> None:
@@ -187,6 +190,8 @@ def run(where: Locations) -> int:
             "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
         }
+        if os.geteuid() == 0:  # known, and said once by the root user's own choice
+            environ.setdefault("PYTHONWARNINGS", "ignore:You're running the worker")
         sys.stdout.flush()
         os.chdir(CHECKOUT)
         os.execve(sys.executable, [sys.executable, "-m", "config.launch", "run"], environ)  # noqa: S606

@@ -15,6 +15,7 @@ class InstanceLock:
     """At most one launcher per data folder; the kernel lets go when the launcher dies.
 
     A record lock (not flock): children do not inherit it, so none of them can keep it alive.
+    It is held while this object lives, and lost when the process closes its file elsewhere.
     """
 
     def __init__(self, where: Locations):
@@ -41,6 +42,7 @@ class InstanceLock:
         try:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
+            self.release()
             pid = self.path.read_text().strip()
             raise Trouble(
                 f"Preferendum already runs on this data folder (process {pid}, {address}).\n"
@@ -50,6 +52,12 @@ class InstanceLock:
         self._file.truncate(0)
         self._file.write(f"{os.getpid()}\n")
         self._file.flush()
+
+    def release(self) -> None:
+        """Let another have it; without this, the end of the process does."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def check_port(port: int, host: str = "127.0.0.1", what: str = "The web port") -> None:
