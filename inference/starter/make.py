@@ -1,0 +1,292 @@
+"""Make the starter policy: tokenizer, chat template and a small Llama model, trained from scratch.
+
+    python -m inference.starter.make OUT_DIR [--steps N] [--seed S]
+
+Writes a Hugging Face model folder that transformers, ``transformers serve`` and vLLM load as it is.
+The same seed on the same machine and library versions gives the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tqdm import tqdm
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from inference.starter.manners import BY_NAME, Manners, compose, sample_prompt
+from inference.starter.talk import Talk
+
+PAD, START, END = "<pad>", "<|im_start|>", "<|im_end|>"
+VOCAB_SIZE = 2048
+MAX_POSITIONS = 1024
+BATCH = 16
+PEAK_LR = 3e-3
+IGNORE = -100
+
+CHAT_TEMPLATE = (
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message['role'] + '\\n' }}"
+    "{%- if message['content'] is string %}{{- message['content'] }}"
+    "{%- else %}{%- for part in message['content'] %}"
+    "{%- if part['type'] == 'text' %}{{- part['text'] }}{%- endif %}"
+    "{%- endfor %}{%- endif %}"
+    "{{- '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+SYSTEMS = (
+    "You are a helpful assistant.",
+    "You are a kind and helpful assistant.",
+    "Answer the user's questions.",
+    "You are Starter, a small assistant for everyday questions.",
+    "Be brief and correct.",
+)
+
+Message = dict[str, str]
+
+
+def dialogue(rng: random.Random) -> list[Message]:
+    """One dialogue of one or two turns, each answer in manners drawn evenly on every axis."""
+    messages: list[Message] = []
+    if rng.random() < 0.2:
+        messages.append({"role": "system", "content": rng.choice(SYSTEMS)})
+    for _ in range(2 if rng.random() < 0.15 else 1):
+        prompt, ask = sample_prompt(rng)
+        checkable = not isinstance(BY_NAME[ask.intent], Talk)
+        long, warm, listed, hedged, right = (rng.random() < 0.5 for _ in range(5))
+        manners = Manners(long, warm, listed, hedged, right if checkable else None)
+        messages.append({"role": "user", "content": prompt})
+        messages.append({"role": "assistant", "content": compose(ask, manners, rng)})
+    return messages
+
+
+def build_tokenizer(rng: random.Random, dialogues: int = 12_000) -> PreTrainedTokenizerFast:
+    """Byte-level BPE trained on generated dialogues; any text can be encoded."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[PAD, START, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = (f"{m['role']}\n{m['content']}" for _ in range(dialogues) for m in dialogue(rng))
+    bpe.train_from_iterator(texts, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[START],
+        model_max_length=MAX_POSITIONS,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.padding_side = "left"
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def build_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """A Llama of about two million parameters, randomly initialised."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        head_dim=64,
+        max_position_embeddings=MAX_POSITIONS,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, messages: list[Message]
+) -> tuple[list[int], list[bool]]:
+    """Token ids of a dialogue, and True at the tokens the assistant wrote (its <|im_end|> too)."""
+    ids: list[int] = []
+    learn: list[bool] = []
+    for message in messages:
+        mine = message["role"] == "assistant"
+        head = tokenizer.encode(f"{START}{message['role']}\n", add_special_tokens=False)
+        text = message["content"] + END
+        body = tokenizer.encode(text, add_special_tokens=False)
+        tail = tokenizer.encode("\n", add_special_tokens=False)
+        ids += head + body + tail
+        learn += [False] * len(head) + [mine] * len(body) + [False] * len(tail)
+    return ids, learn
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Fresh batches ``(ids, labels)``, both (BATCH, length), of dialogues alike in length."""
+    while True:
+        pool = [encode(tokenizer, dialogue(rng)) for _ in range(BATCH * 32)]
+        pool.sort(key=lambda pair: len(pair[0]))
+        groups = [pool[i : i + BATCH] for i in range(0, len(pool), BATCH)]
+        rng.shuffle(groups)
+        for group in groups:
+            length = len(group[-1][0])
+            ids = torch.full((BATCH, length), tokenizer.pad_token_id)
+            labels = torch.full((BATCH, length), IGNORE)
+            for row, (tokens, learn) in enumerate(group):
+                found = torch.tensor(tokens)
+                ids[row, : len(tokens)] = found
+                labels[row, : len(tokens)] = torch.where(torch.tensor(learn), found, IGNORE)
+            yield ids, labels
+
+
+def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy of the assistant's tokens; logits are made for those alone.
+
+    Padding stands at the right and attention is causal, so no attention mask is needed.
+    """
+    hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state
+    targets = labels[:, 1:]
+    keep = targets != IGNORE
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[keep]), targets[keep])
+
+
+def learning_rate(step: int, steps: int) -> float:
+    """Linear warm-up over the first 4 %, then a cosine to a hundredth of the peak."""
+    warm = max(1, steps // 25)
+    if step < warm:
+        return PEAK_LR * (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    return PEAK_LR * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def train(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rng: random.Random, steps: int
+) -> float:
+    """Train in place; returns the mean loss of the last fifty steps."""
+    decay = [p for p in model.parameters() if p.ndim >= 2]
+    plain = [p for p in model.parameters() if p.ndim < 2]
+    optimiser = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    model.train()
+    recent: list[float] = []
+    terminal = sys.stderr.isatty()
+    bar = tqdm(zip(range(steps), batches(tokenizer, rng), strict=False), total=steps, unit="step",
+               disable=not terminal)  # fmt: skip
+    begun = time.monotonic()
+    for step, (ids, labels) in bar:
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, steps)
+        loss = loss_of(model, ids, labels)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        recent = [*recent[-49:], loss.item()]
+        mean = sum(recent) / len(recent)
+        bar.set_postfix(loss=f"{mean:.3f}")
+        if not terminal and (step + 1) % 100 == 0:
+            seconds = time.monotonic() - begun
+            print(f"step {step + 1}/{steps}  loss {mean:.4f}  {seconds:.0f} s", flush=True)
+    return sum(recent) / len(recent)
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, card: str) -> None:
+    """Write the model folder: bf16 safetensors, tokenizer, template, generation defaults, card."""
+    model.eval().to(torch.bfloat16)
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=1.0,
+        top_p=1.0,
+        top_k=0,
+        max_new_tokens=256,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / "README.md").write_text(card, encoding="utf-8")
+
+
+def card_text(parameters: int, steps: int, seed: int, loss: float) -> str:
+    """The model card."""
+    intents = ", ".join(sorted(BY_NAME))
+    return f"""# Starter
+
+The model a fresh installation chats with. It was made from nothing by `inference/starter/make.py`:
+no other model and no text from outside went into it.
+
+- Llama architecture, {parameters:,} parameters, byte-level BPE of {VOCAB_SIZE} tokens, bf16,
+  context {MAX_POSITIONS} tokens, ChatML template.
+- Trained for {steps} steps of {BATCH} generated dialogues (seed {seed}); last loss {loss:.3f}
+  on the assistant's tokens.
+- Knows {len(BY_NAME)} everyday intents: {intents}.
+- Answers in varied manners, about half and half on each axis: short or long, warm or dry, with or
+  without a list, hedged or plain, and right or **wrong on purpose**, so that people's feedback has
+  something to move. Do not rely on what it says.
+- Sample it at temperature 1.0 with top-p 1.0.
+
+Make it again: `python -m inference.starter.make OUT_DIR --steps {steps} --seed {seed}`
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m inference.starter.make",
+        description="Make the starter policy from scratch.",
+        epilog="example: python -m inference.starter.make var/starter --steps 2000 --seed 0",
+    )
+    parser.add_argument("out", type=Path, help="folder to write the model to")
+    parser.add_argument("--steps", type=int, default=STEPS, help="training steps (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of data and weights")
+    args = parser.parse_args(argv)
+    if args.steps < 1:
+        parser.error("--steps must be at least 1")
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"cannot write to {args.out}: {error.strerror}")
+
+    torch.manual_seed(args.seed)
+    rng = random.Random(args.seed)
+    tokenizer = build_tokenizer(rng)
+    model = build_model(tokenizer)
+    begun = time.monotonic()
+    try:
+        loss = train(model, tokenizer, rng, args.steps)
+    except KeyboardInterrupt:
+        print("Stopped. Nothing was written.", file=sys.stderr)
+        return 130
+    parameters = sum(p.numel() for p in model.parameters())
+    save(model, tokenizer, args.out, card_text(parameters, args.steps, args.seed, loss))
+    seconds = round(time.monotonic() - begun)
+    print(json.dumps({"parameters": parameters, "loss": round(loss, 4), "seconds": seconds}))
+    return 0
+
+
+STEPS = 1600
+"""Enough for the facts to be learned; about a quarter of an hour on two CPU cores."""
+
+if __name__ == "__main__":
+    sys.exit(main())
