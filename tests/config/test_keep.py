@@ -97,7 +97,6 @@ def test_a_process_that_will_not_stop_is_killed_after_its_grace(keep, kept_pid):
     assert gone(pid)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's arrangement is Linux's")
 def test_a_killed_keeper_takes_its_process_along(keep, kept_pid):
     keeper = keep(*SLEEPER)
     pid = kept_pid()
