@@ -74,6 +74,14 @@ class Deployment(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
     )
     reason = models.CharField(max_length=300, blank=True)
+    restores = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="After a rollback: the earlier deployment whose model serves again.",
+    )
 
     objects = DeploymentQuerySet.as_manager()
 
