@@ -12,7 +12,7 @@ from annotation.models.judgments import (
     SpanMark,
 )
 from annotation.models.projects import Membership, Principle, Project
-from annotation.models.tasks import Assignment, Candidate, Draft, Task
+from annotation.models.tasks import Assignment, Candidate, Draft, PromptItem, Task
 
 __all__ = [
     "Assignment",
@@ -27,6 +27,7 @@ __all__ = [
     "Principle",
     "PrincipleVerdict",
     "Project",
+    "PromptItem",
     "RankingPlace",
     "Rating",
     "SpanMark",

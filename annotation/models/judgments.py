@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from annotation.models.projects import Kind, Principle, Project
 from annotation.models.tasks import Assignment, Candidate, Task
@@ -42,7 +43,7 @@ class Judgment(models.Model):
     seconds = models.FloatField(null=True, blank=True)
     surplus = models.BooleanField(default=False)
     idempotency_key = models.CharField(max_length=80, null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
     supersedes = models.OneToOneField(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from annotation.models.projects import Kind, Project
 from annotation.querysets import AssignmentQuerySet, TaskQuerySet
@@ -37,7 +38,7 @@ class Task(models.Model):
     gold = models.JSONField(null=True, blank=True)
     source = models.CharField(max_length=20, default="import")
     metadata = models.JSONField(default=dict, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     objects = TaskQuerySet.as_manager()
 
@@ -64,6 +65,38 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} task {self.pk}"
+
+    def has_room(self) -> bool:
+        """Whether one more person may be counted in."""
+        return self.state == self.State.OPEN and self.taken < self.overlap
+
+
+class PromptItem(models.Model):
+    """A prompt without answers: the round samples answers for it and makes tasks of them.
+
+    `split` is what the source said (train, test ...); blank leaves it to the prompt hash.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompt_items")
+    external_id = models.CharField(max_length=200, null=True, blank=True)
+    prompt = models.JSONField()
+    prompt_hash = models.CharField(max_length=64)
+    group = models.CharField(max_length=60, blank=True)
+    split = models.CharField(max_length=20, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "prompt_hash"], name="prompt_item_once"),
+            models.UniqueConstraint(
+                fields=["project", "external_id"], name="prompt_item_external_id_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"prompt {self.pk} of {self.project_id}"
 
 
 class Candidate(models.Model):

@@ -1,0 +1,1 @@
+"""REST doors: parse, call a service, render."""

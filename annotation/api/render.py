@@ -1,0 +1,76 @@
+"""JSON shapes that leave the doors of annotation."""
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from annotation.models import Assignment, Candidate, Judgment, Principle, Project
+from annotation.services import parts
+
+
+def project(row: Project, *, counts: dict | None = None) -> dict:
+    """A project as a member sees it."""
+    shown = {
+        "slug": row.slug,
+        "name": row.name,
+        "kinds": row.kinds,
+        "overlap": row.overlap,
+        "lease_seconds": row.lease_seconds,
+        "undo_seconds": row.undo_seconds,
+        "paused": row.is_paused,
+        "archived": row.archived_at is not None,
+        "guidelines": row.guidelines,
+    }
+    return shown | ({"counts": counts} if counts is not None else {})
+
+
+def candidate(row: Candidate) -> dict:
+    """Blind: the id and the text (or typed parts), and nothing of where it comes from."""
+    return {"id": row.pk, "content": row.parts if row.parts is not None else row.content}
+
+
+def assignment(row: Assignment) -> dict:
+    """A claimed lease with its task; candidates in the order to be shown."""
+    task, owner = row.task, row.task.project
+    draft = getattr(row, "draft", None)
+    return {
+        "id": str(row.pk),
+        "token": str(row.token),
+        "task": {
+            "id": task.pk,
+            "kind": task.kind,
+            "prompt": task.prompt,
+            "candidates": [candidate(c) for c in task.in_order],
+            "principles": principles(owner) if task.kind == "principle" else [],
+            "attributes": owner.attributes,
+            "categories": owner.categories,
+            "missing_categories": owner.missing_categories,
+            "dimensions": owner.dimensions,
+        },
+        "expires_at": row.expires_at.isoformat(),
+        "seconds_left": max(0, round((row.expires_at - timezone.now()).total_seconds())),
+        "draft": draft.body if draft else None,
+    }
+
+
+def principles(owner: Project) -> list[dict]:
+    """The active version of each principle."""
+    rows = Principle.objects.filter(project=owner, is_active=True)
+    return [{"id": p.pk, "key": p.key, "text": p.text, "version": p.version} for p in rows]
+
+
+def judgment(row: Judgment) -> dict:
+    """A stored judgment, as its author sees it."""
+    return {
+        "id": str(row.pk),
+        "assignment": str(row.assignment_id),
+        "task": row.task_id,
+        "kind": row.kind,
+        **parts.answer_of(row),
+        "rationale": row.rationale,
+        "flags": row.flags,
+        "seconds": row.seconds,
+        "surplus": row.surplus,
+        "created_at": row.created_at.isoformat(),
+        "undo_until": (row.created_at + timedelta(seconds=row.project.undo_seconds)).isoformat(),
+    }

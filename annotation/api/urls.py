@@ -1,0 +1,24 @@
+"""Addresses of the REST calls of annotation."""
+
+from django.urls import path
+
+from annotation.api import projects, views
+
+urlpatterns = [
+    path("projects/", projects.ProjectsView.as_view(), name="projects"),
+    path("projects/<slug:slug>/", projects.ProjectView.as_view(), name="project"),
+    path("projects/<slug:slug>/tasks/", projects.TasksView.as_view(), name="project-tasks"),
+    path("projects/<slug:slug>/members/", projects.MembersView.as_view(), name="project-members"),
+    path("projects/<slug:slug>/export/", projects.ExportView.as_view(), name="project-export"),
+    path("projects/<slug:slug>/assignments/", views.ClaimView.as_view(), name="claim"),
+    path("assignments/<uuid:assignment_id>/judgment/", views.JudgmentView.as_view(), name="submit"),
+    path("assignments/<uuid:assignment_id>/draft/", views.DraftView.as_view(), name="draft"),
+    path("assignments/<uuid:assignment_id>/skip/", views.SkipView.as_view(), name="skip"),
+    path("assignments/<uuid:assignment_id>/release/", views.ReleaseView.as_view(), name="release"),
+    path(
+        "assignments/<uuid:assignment_id>/heartbeat/",
+        views.HeartbeatView.as_view(),
+        name="heartbeat",
+    ),
+    path("judgments/<uuid:judgment_id>/", views.UndoView.as_view(), name="judgment"),
+]

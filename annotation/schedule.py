@@ -1,0 +1,5 @@
+"""What beat sends for annotation."""
+
+SCHEDULE = {
+    "annotation-sweep": {"task": "annotation.tasks.sweep", "schedule": 15.0},
+}

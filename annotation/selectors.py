@@ -1,0 +1,155 @@
+"""What other apps may read of annotation: plain records and counts."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, F, Q, Sum
+from django.utils import timezone
+
+from annotation.models import Judgment, Project, PromptItem, Task
+
+CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRecord:
+    """One standing pairwise judgment. `candidates` are (id, text, model) as imported, and
+    `shown` the candidate ids in the order on screen; `preferred` is None for a tie or both bad."""
+
+    task_id: int
+    judgment_id: UUID
+    annotator_pseudonym: str
+    annotator_id: int
+    prompt: list[dict]
+    prompt_hash: str
+    candidates: list[tuple[int, str, str]]
+    shown: list[int]
+    outcome: str
+    preferred: int | None
+    strength: int | None
+    source: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRecord:
+    """A prompt of a project; `split` is blank where the prompt hash decides."""
+
+    prompt: list[dict]
+    prompt_hash: str
+    group: str
+    split: str
+    project_id: int
+
+
+def preferences(
+    *, project_ids: Iterable[int], until: datetime | None = None
+) -> Iterator[PreferenceRecord]:
+    """Pairwise judgments that count, oldest first, in constant memory.
+
+    With `until`, the judgments as they stood at that moment: later ones left out, ones undone
+    later still in.
+    """
+    rows = Judgment.objects.filter(project__in=list(project_ids), kind="pairwise", surplus=False)
+    if until is None:
+        rows = rows.filter(withdrawn_at=None, superseded_by=None)
+    else:
+        rows = rows.filter(
+            Q(withdrawn_at=None) | Q(withdrawn_at__gt=until),
+            Q(superseded_by=None) | Q(superseded_by__created_at__gt=until),
+            created_at__lte=until,
+        )
+    rows = (
+        rows.select_related("task", "pairwise", "annotator")
+        .prefetch_related("task__candidates")
+        .order_by("created_at", "id")
+    )
+    for row in rows.iterator(chunk_size=CHUNK):
+        yield PreferenceRecord(
+            task_id=row.task_id,
+            judgment_id=row.pk,
+            annotator_pseudonym=row.annotator.pseudonym,
+            annotator_id=row.annotator_id,
+            prompt=row.task.prompt,
+            prompt_hash=row.task.prompt_hash,
+            candidates=[(c.pk, c.content, c.model) for c in row.task.candidates.all()],
+            shown=row.shown,
+            outcome=row.pairwise.outcome,
+            preferred=row.pairwise.preferred_id,
+            strength=row.pairwise.strength,
+            source=row.source,
+            created_at=row.created_at,
+        )
+
+
+def prompts(*, project_ids: Iterable[int], limit: int | None = None) -> Iterator[PromptRecord]:
+    """Distinct prompts to sample answers for: the projects' own, then those of their tasks."""
+    ids = list(project_ids)
+    seen: set[str] = set()
+    own = PromptItem.objects.filter(project__in=ids).order_by("id")
+    for item in own.iterator(chunk_size=CHUNK):
+        if item.prompt_hash not in seen and (limit is None or len(seen) < limit):
+            seen.add(item.prompt_hash)
+            yield PromptRecord(
+                item.prompt, item.prompt_hash, item.group, item.split, item.project_id
+            )
+    tasks = Task.objects.filter(project__in=ids).exclude(state=Task.State.WITHDRAWN).order_by("id")
+    for prompt, key, project_id in tasks.values_list(
+        "prompt", "prompt_hash", "project_id"
+    ).iterator(chunk_size=CHUNK):
+        if limit is not None and len(seen) >= limit:
+            return
+        if key not in seen:
+            seen.add(key)
+            yield PromptRecord(prompt, key, "", "", project_id)
+
+
+def counts(project: Project | int) -> dict[str, int]:
+    """See `counts_of`, for one project."""
+    pk = project.pk if isinstance(project, Project) else project
+    return counts_of([pk])[pk]
+
+
+def counts_of(project_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Of each project: tasks, open, done; judgments wanted, standing; leases, people, prompts."""
+    ids = list(project_ids)
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    live = ~Q(state=Task.State.WITHDRAWN)
+    tasks = (
+        Task.objects.filter(project__in=ids)
+        .order_by()
+        .values("project_id")
+        .annotate(
+            tasks=Count("id", filter=live),
+            open=Count("id", filter=Q(state=Task.State.OPEN)),
+            done=Count("id", filter=Q(state=Task.State.DONE)),
+            wanted=Sum("overlap", filter=live),
+            held=Sum(F("taken") - F("done")),
+        )
+    )
+    for row in tasks:
+        found[row.pop("project_id")].update({k: v or 0 for k, v in row.items()})
+    judged = (
+        Judgment.objects.standing()
+        .filter(project__in=ids)
+        .order_by()
+        .values("project_id")
+        .annotate(judgments=Count("id"), people=Count("annotator", distinct=True))
+    )
+    for row in judged:
+        found[row.pop("project_id")].update(row)
+    asked = PromptItem.objects.filter(project__in=ids).order_by().values("project_id")
+    for row in asked.annotate(prompts=Count("id")):
+        found[row.pop("project_id")].update(row)
+    empty = dict.fromkeys(
+        ("tasks", "open", "done", "wanted", "held", "judgments", "people", "prompts"), 0
+    )
+    return {pk: empty | found[pk] for pk in ids}
+
+
+def log_position() -> datetime:
+    """A moment to hand to `preferences(until=...)`, so that a reading can be repeated."""
+    return timezone.now()

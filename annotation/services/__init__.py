@@ -1,0 +1,1 @@
+"""Use-cases of annotation, one verb a function; pages, REST calls and commands wrap these."""

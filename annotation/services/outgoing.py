@@ -1,0 +1,197 @@
+"""How a stored task is written in each format. Tasks come with candidates and judgments loaded."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from annotation.models import Candidate, Judgment, Task
+from annotation.services.parts import answer_of
+
+#: What the trainers' flat forms cannot hold.
+FLAT = (
+    "who judged, when, in which order the answers were shown, and how long it took",
+    "rationale, flags and strength",
+    "model versions, sampling parameters and log-probabilities",
+    "gold answers, priorities and metadata",
+)
+
+
+def preferendum(task: Task, lost: Counter) -> Iterator[dict]:
+    """The task with every judgment, undone and surplus ones too. Keys that are empty are left out
+    of candidates and judgments, and never of the task."""
+    yield {
+        "id": task.pk,
+        "external_id": task.external_id,
+        "kind": task.kind,
+        "prompt": task.prompt,
+        "candidates": [_candidate(c) for c in _candidates(task)],
+        "overlap": task.overlap,
+        "priority": task.priority,
+        "gold": task.gold,
+        "state": task.state,
+        "source": task.source,
+        "judgments": [_judgment(j) for j in task.judgments.all()],
+        "metadata": task.metadata,
+        "created_at": task.created_at.isoformat(),
+    }
+
+
+def _candidates(task: Task) -> list[Candidate]:
+    return sorted(task.candidates.all(), key=lambda c: c.position)
+
+
+def _candidate(row: Candidate) -> dict:
+    shown = {"id": row.pk, "content": row.content, "model": row.model}
+    extra = {
+        "parts": row.parts,
+        "model_version": row.model_version.name if row.model_version else None,
+        "sampling": row.sampling or None,
+        "logprob": row.logprob,
+    }
+    return shown | {key: value for key, value in extra.items() if value is not None}
+
+
+def _judgment(row: Judgment) -> dict:
+    shown = {
+        "id": str(row.pk),
+        "annotator": row.annotator.pseudonym,
+        "kind": row.kind,
+        **answer_of(row),
+        "shown": row.shown,
+        "rationale": row.rationale,
+        "flags": row.flags,
+        "seconds": row.seconds,
+        "source": row.source,
+        "created_at": row.created_at.isoformat(),
+    }
+    extra = {
+        "surplus": row.surplus or None,
+        "withdrawn_at": row.withdrawn_at.isoformat() if row.withdrawn_at else None,
+        "supersedes": str(row.supersedes_id) if row.supersedes_id else None,
+    }
+    return shown | {key: value for key, value in extra.items() if value is not None}
+
+
+def _standing(task: Task, kind: str, lost: Counter) -> Iterator[Judgment]:
+    """Judgments of a kind that count; the others are added to what was lost."""
+    rows = list(task.judgments.all())
+    superseded = {row.supersedes_id for row in rows}
+    for row in rows:
+        if row.kind != kind:
+            lost[f"judgments of the kind {row.kind}"] += 1
+        elif row.withdrawn_at is not None or row.pk in superseded:
+            lost["judgments undone or decided anew"] += 1
+        elif row.surplus:
+            lost["surplus judgments"] += 1
+        else:
+            yield row
+
+
+def _said(row: Candidate) -> list[dict]:
+    return [{"role": "assistant", "content": row.content}]
+
+
+def trl_preference(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, chosen, rejected` in chat form, one record a judgment."""
+    by_id = {c.pk: c for c in _candidates(task)}
+    for judgment in _standing(task, "pairwise", lost):
+        answer = answer_of(judgment)
+        if answer["outcome"] != "preferred":
+            lost["ties" if answer["outcome"] == "tie" else "judgments that both are bad"] += 1
+            continue
+        chosen = by_id[answer["preferred"]]
+        rejected = next(c for pk, c in by_id.items() if pk != chosen.pk)
+        yield {"prompt": task.prompt, "chosen": _said(chosen), "rejected": _said(rejected)}
+
+
+def trl_unpaired(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, completion, label`: the preferred answer true, the other false; both bad, false."""
+    for judgment in _standing(task, "pairwise", lost):
+        answer = answer_of(judgment)
+        if answer["outcome"] == "tie":
+            lost["ties"] += 1
+            continue
+        for candidate in _candidates(task):
+            yield {
+                "prompt": task.prompt,
+                "completion": _said(candidate),
+                "label": candidate.pk == answer["preferred"],
+            }
+
+
+def ranking(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, responses, ranks` (1 best, equal numbers ties, null unusable), one a judgment."""
+    candidates = _candidates(task)
+    if task.kind == "pairwise":
+        for judgment in _standing(task, "pairwise", lost):
+            answer = answer_of(judgment)
+            ranks = [1 if answer["preferred"] in (None, c.pk) else 2 for c in candidates]
+            if answer["outcome"] == "both_bad":
+                ranks = [None] * len(candidates)
+            yield _ranked(task, candidates, ranks)
+        return
+    for judgment in _standing(task, "listwise", lost):
+        places = {
+            pk: place
+            for place, group in enumerate(answer_of(judgment)["ranking"], start=1)
+            for pk in group
+        }
+        yield _ranked(task, candidates, [places.get(c.pk) for c in candidates])
+
+
+def _ranked(task: Task, candidates: list[Candidate], ranks: list[int | None]) -> dict:
+    return {
+        "prompt": task.prompt,
+        "responses": [c.content for c in candidates],
+        "ranks": ranks,
+    }
+
+
+def _each(task: Task, kind: str, lost: Counter) -> Iterator[tuple[Candidate, str, dict]]:
+    """Each candidate with each standing judgment of a kind."""
+    for judgment in _standing(task, kind, lost):
+        answer = answer_of(judgment)
+        for candidate in _candidates(task):
+            yield candidate, judgment.annotator.pseudonym, answer
+
+
+def _about(answer: dict, name: str, candidate: Candidate) -> list[dict]:
+    return [
+        {key: value for key, value in item.items() if key != "candidate"}
+        for item in answer[name]
+        if item["candidate"] == candidate.pk
+    ]
+
+
+def spans(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, response, annotator, spans, missing`; offsets are code points."""
+    for candidate, who, answer in _each(task, "span", lost):
+        yield {
+            "prompt": task.prompt,
+            "response": candidate.content,
+            "annotator": who,
+            "spans": _about(answer, "spans", candidate),
+            "missing": _about(answer, "missing", candidate),
+        }
+
+
+def principles(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, response, annotator, verdicts`."""
+    for candidate, who, answer in _each(task, "principle", lost):
+        yield {
+            "prompt": task.prompt,
+            "response": candidate.content,
+            "annotator": who,
+            "verdicts": _about(answer, "verdicts", candidate),
+        }
+
+
+def ratings(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, response, annotator, ratings: {attribute: value}`."""
+    for candidate, who, answer in _each(task, "rating", lost):
+        values = {r["attribute"]: r["value"] for r in _about(answer, "ratings", candidate)}
+        yield {
+            "prompt": task.prompt,
+            "response": candidate.content,
+            "annotator": who,
+            "ratings": values,
+        }

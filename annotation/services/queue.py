@@ -1,0 +1,469 @@
+"""Handing out tasks and taking back judgments, so that no task is over-collected and none lost.
+
+Locks are always taken in one order: the person's advisory lock (claims only), the task's row,
+then its assignments and judgments. Whoever changes a lease or a judgment holds the task's row, so
+`taken` and `done` are exact and the table's check constraints are the last word. Times of leases
+are the database's, so that clocks of web hosts do not matter.
+
+Statements (BEGIN and COMMIT not counted): a claim takes 5 (3 when the person already holds a
+lease), a submit 8, each asserted in the tests.
+"""
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Case, F, Q, When
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from annotation import bodies
+from annotation.formats.lines import unstorable
+from annotation.models import Assignment, Candidate, Draft, Judgment, Project, Task
+from annotation.services import parts
+from annotation.services.questions import question_of
+from config.errors import Conflict, Invalid
+from config.models import User
+
+# The next task with room for this person: never one they hold, judged or skipped, nor own text.
+# SKIP LOCKED passes over rows that another claim is taking at this moment.
+_TAKE_NEXT = """
+WITH next AS (
+    SELECT t.id FROM annotation_task t
+    WHERE t.project_id = %(project)s AND t.state = 'open' AND t.taken < t.overlap
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_assignment a
+          WHERE a.task_id = t.id AND a.annotator_id = %(person)s
+            AND a.state IN ('leased', 'submitted', 'skipped'))
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_candidate c
+          WHERE c.task_id = t.id AND c.author_id = %(person)s)
+      AND NOT EXISTS (
+          SELECT 1 FROM annotation_judgment j
+          WHERE j.task_id = t.id AND j.annotator_id = %(person)s AND j.withdrawn_at IS NULL)
+    ORDER BY t.priority DESC, t.id
+    LIMIT 1
+    FOR UPDATE OF t SKIP LOCKED
+)
+UPDATE annotation_task t SET taken = t.taken + 1 FROM next WHERE t.id = next.id
+RETURNING t.id
+"""
+
+# One row for a person and a task, ever: a lease that comes back keeps the order first shown.
+_LEASE = """
+INSERT INTO annotation_assignment
+    (id, task_id, annotator_id, state, token, shown, claimed_at, expires_at, skip_reason)
+VALUES (gen_random_uuid(), %(task)s, %(person)s, 'leased', gen_random_uuid(), %(shown)s,
+        now(), now() + make_interval(secs => %(seconds)s), '')
+ON CONFLICT (task_id, annotator_id) DO UPDATE SET
+    state = 'leased', token = gen_random_uuid(), ended_at = NULL, skip_reason = '',
+    claimed_at = excluded.claimed_at, expires_at = excluded.expires_at
+RETURNING id, state, token, shown, claimed_at, expires_at, xmax <> 0 AS again
+"""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What a submit gave: the judgment, and whether this call stored it."""
+
+    judgment: Judgment
+    created: bool
+
+    def __iter__(self):
+        return iter((self.judgment, self.created))
+
+
+# Claiming -----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def claim(*, project: str, by: User) -> Assignment | None:
+    """Lease the next task of a project to a person; None when there is none for them.
+
+    A person who holds a lease gets the same one again. Raises Project.DoesNotExist for a
+    project that is not theirs and Conflict while the project or the person is paused.
+    The returned assignment has `.task` with `.project` and `.in_order`, its candidates as shown.
+    """
+    found = _enter(slug=project, by=by)
+    assignment = _own_lease(found, by) or _take(found, by)
+    if assignment is None and sweep_expired(project=found):
+        assignment = _take(found, by)
+    return assignment
+
+
+def _enter(*, slug: str, by: User) -> Project:
+    """The project, with the person's claims in it put in a line: one at a time."""
+    project = (
+        Project.objects.visible_to(by)
+        .annotate(
+            # The lock is taken with the row, so what is read after this statement is current.
+            in_line=RawSQL(
+                "pg_advisory_xact_lock(hashtextextended('claim', annotation_project.id * 1000003"
+                " + %s))::text",
+                [by.pk],
+            ),
+            member_paused=RawSQL(
+                "EXISTS (SELECT 1 FROM annotation_membership m WHERE"
+                " m.project_id = annotation_project.id AND m.user_id = %s AND m.is_paused)",
+                [by.pk],
+            ),
+        )
+        .get(slug=slug)
+    )
+    if project.archived_at is not None:
+        raise Conflict("The project is archived.")
+    if project.is_paused:
+        raise Conflict("The project is paused. Your work is kept; come back later.")
+    if project.member_paused:
+        raise Conflict("A reviewer paused your work in this project. Your work is kept.")
+    return project
+
+
+def _own_lease(project: Project, by: User) -> Assignment | None:
+    """The lease this person holds already; the newest when undo made several.
+
+    One that ran out while nobody swept it up is theirs still, and runs again from now.
+    """
+    assignment = (
+        Assignment.objects.leased()
+        .of(by)
+        .filter(task__project=project)
+        .select_related("task", "draft")
+        .annotate(late=Case(When(expires_at__lte=Now(), then=True), default=False))
+        .order_by("-claimed_at")
+        .first()
+    )
+    if assignment is None:
+        return None
+    if assignment.late:
+        Task.objects.select_for_update().get(pk=assignment.task_id)
+        renewed = (
+            Assignment.objects.leased()
+            .filter(pk=assignment.pk)
+            .update(expires_at=Now() + timedelta(seconds=project.lease_seconds))
+        )
+        if not renewed:
+            return None
+        assignment.refresh_from_db(fields=["expires_at"])
+    assignment.annotator = by
+    return _complete(assignment, project)
+
+
+def _take(project: Project, by: User) -> Assignment | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_NEXT, {"project": project.pk, "person": by.pk})
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        candidates = list(
+            Candidate.objects.filter(task_id=row[0]).select_related("task").order_by("position")
+        )
+        task = candidates[0].task
+        order = [c.pk for c in candidates]
+        random.shuffle(order)
+        cursor.execute(
+            _LEASE,
+            {
+                "task": task.pk,
+                "person": by.pk,
+                "shown": order,
+                "seconds": project.lease_seconds,
+            },
+        )
+        names = [column.name for column in cursor.description]
+        row = dict(zip(names, cursor.fetchone(), strict=True))
+    again = row.pop("again")
+    assignment = Assignment(task=task, annotator=by, **row)
+    assignment._state.adding = False
+    if not again:
+        assignment._state.fields_cache["draft"] = None
+    return _complete(assignment, project, candidates)
+
+
+def _complete(
+    assignment: Assignment, project: Project, candidates: list[Candidate] | None = None
+) -> Assignment:
+    """Hang the project and the candidates, in the order shown, on the assignment's task."""
+    task = assignment.task
+    task.project = project
+    if candidates is None:
+        candidates = list(task.candidates.all())
+    place = {pk: n for n, pk in enumerate(assignment.shown)}
+    task.in_order = sorted(candidates, key=lambda c: place[c.pk])
+    return assignment
+
+
+# Submitting ---------------------------------------------------------------------------------
+
+
+def submit(*, assignment_id: UUID, by: User, body: dict, key: str | None = None) -> Submitted:
+    """Store a judgment. The same key again gives what was stored, and stores nothing.
+
+    Work that comes after the lease ran out counts while the task has room, and is kept as
+    surplus otherwise. Raises Invalid for a bad body or key, Assignment.DoesNotExist for a lease
+    that is not theirs, and Conflict, with the reason, when it cannot be taken.
+    """
+    _check_key(key)
+    try:
+        return _submit(assignment_id, by, body, key)
+    except IntegrityError:
+        # The same key at the same moment on another task: the constraint had the last word.
+        raise Conflict("This Idempotency-Key is in use; make a new one and send again.") from None
+
+
+@transaction.atomic
+def _submit(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submitted:
+    assignment = _locked(assignment_id, by)
+    task, project = assignment.task, assignment.task.project
+    earlier = _earlier(task, by, key)
+    if earlier is not None:
+        if key is None or earlier.idempotency_key != key:
+            raise Conflict("You have judged this task already; undo that first to change it.")
+        if earlier.assignment_id != assignment.pk:
+            raise Conflict("This Idempotency-Key was used for another task; make a new one.")
+        if earlier.withdrawn_at is not None:
+            raise Conflict("This judgment was undone; send the new one under a new key.")
+        return Submitted(earlier, created=False)
+    if assignment.state == Assignment.State.SKIPPED:
+        raise Conflict("You skipped this task; your answer was not stored.")
+    _check_token(assignment, body)
+    checked = bodies.read(question_of(task, project=project, shown=assignment.shown), body)
+    held = assignment.state == Assignment.State.LEASED
+    surplus = not held and not task.has_room()
+    judgment = Judgment.objects.create(
+        project=project,
+        task=task,
+        assignment=assignment,
+        annotator=by,
+        kind=checked.kind,
+        shown=assignment.shown,
+        rationale=checked.rationale,
+        flags=list(checked.flags),
+        seconds=checked.seconds,
+        surplus=surplus,
+        idempotency_key=key,
+    )
+    parts.save(parts.rows(judgment, checked))
+    _end(assignment, Assignment.State.SUBMITTED)
+    if not surplus:
+        task.taken += not held
+        task.done += 1
+        if task.state == Task.State.OPEN and task.done >= task.overlap:
+            task.state = Task.State.DONE
+        task.save(update_fields=["taken", "done", "state"])
+    Draft.objects.filter(assignment=assignment).delete()
+    return Submitted(judgment, created=True)
+
+
+def _check_key(key: str | None) -> None:
+    if key is not None and not (0 < len(key) <= 80 and key.isprintable()):
+        raise Invalid(
+            "Idempotency-Key must be 1 to 80 printable characters.",
+            fields={"Idempotency-Key": "must be 1 to 80 printable characters"},
+        )
+
+
+def _check_token(assignment: Assignment, body: object) -> None:
+    token = body.get("token") if isinstance(body, dict) else None
+    if token is not None and token != str(assignment.token):
+        raise Conflict(
+            "This lease was handed out again after it ended; claim once more, then send."
+        )
+
+
+def _locked(assignment_id: UUID, by: User) -> Assignment:
+    """Own assignment under the lock of its task: first the task's row, then what hangs on it."""
+    own = Assignment.objects.of(by).filter(pk=assignment_id)
+    task = Task.objects.select_for_update().get(pk__in=own.values("task_id"))
+    # Read after the lock was given, so this is how things stand.
+    return own.select_related("task__project").get(task=task)
+
+
+def _earlier(task: Task, by: User, key: str | None) -> Judgment | None:
+    """What this person stored under this key, or else their standing judgment of this task."""
+    same = Q(task=task, withdrawn_at=None)
+    if key is not None:
+        same |= Q(idempotency_key=key)
+    found = list(Judgment.objects.of(by).filter(same).select_related("pairwise"))
+    return next((j for j in found if key is not None and j.idempotency_key == key), None) or next(
+        iter(found), None
+    )
+
+
+def _end(assignment: Assignment, state: str, **changes) -> None:
+    assignment.state, assignment.ended_at = state, timezone.now()
+    for name, value in changes.items():
+        setattr(assignment, name, value)
+    assignment.save(update_fields=["state", "ended_at", *changes])
+
+
+# Taking back --------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def undo(*, judgment_id: UUID, by: User) -> Assignment:
+    """Withdraw one's own last judgment within the project's undo window; the lease comes back.
+
+    Raises Judgment.DoesNotExist for someone else's and Conflict, with the reason, when it is
+    not the last one, too old, adjudicated or undone already.
+    """
+    judgment = Judgment.objects.of(by).select_related("project").get(pk=judgment_id)
+    task = Task.objects.select_for_update().get(pk=judgment.task_id)
+    judgment.refresh_from_db(fields=["withdrawn_at", "surplus"])
+    project = judgment.project
+    if judgment.withdrawn_at is not None:
+        raise Conflict("This judgment was undone already.")
+    if judgment.assignment_id is None:
+        raise Conflict("An imported judgment cannot be undone here.")
+    if Judgment.objects.filter(supersedes=judgment).exists():
+        raise Conflict("A reviewer has decided on this judgment; it cannot be undone.")
+    if judgment.created_at < timezone.now() - timedelta(seconds=project.undo_seconds):
+        raise Conflict(f"Only the last {_minutes(project.undo_seconds)} can be undone.")
+    later = (
+        Judgment.objects.of(by)
+        .filter(project=project, withdrawn_at=None, created_at__gt=judgment.created_at)
+        .exclude(assignment=None)
+    )
+    if later.exists():
+        raise Conflict("Only your last judgment can be undone.")
+    judgment.withdrawn_at = timezone.now()
+    judgment.save(update_fields=["withdrawn_at"])
+    if not judgment.surplus:
+        task.done -= 1
+        if task.state == Task.State.DONE:
+            task.state = Task.State.OPEN
+        task.save(update_fields=["done", "state"])
+        held = True
+    else:
+        held = _retake(task)
+    assignment = _give_back(judgment.assignment_id, project, held=held)
+    return _complete(assignment, project)
+
+
+def _minutes(seconds: int) -> str:
+    return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
+
+
+def _retake(task: Task) -> bool:
+    """Count the person in again if the task, locked by the caller, has room."""
+    if not task.has_room():
+        return False
+    task.taken += 1
+    task.save(update_fields=["taken"])
+    return True
+
+
+def _give_back(assignment_id: UUID, project: Project, *, held: bool) -> Assignment:
+    """Make the lease run again from now under a new token (or leave it expired, still usable)."""
+    Assignment.objects.filter(pk=assignment_id).update(
+        state=Assignment.State.LEASED if held else Assignment.State.EXPIRED,
+        token=RawSQL("gen_random_uuid()", []),
+        claimed_at=Now(),
+        expires_at=Now() + timedelta(seconds=project.lease_seconds),
+        ended_at=None,
+        skip_reason="",
+    )
+    return Assignment.objects.select_related("task", "annotator").get(pk=assignment_id)
+
+
+@transaction.atomic
+def skip(*, assignment_id: UUID, by: User, reason: str = "") -> None:
+    """Pass a task on for good, saying why; this person is not given it again."""
+    if not isinstance(reason, str) or len(reason) > 300 or "\x00" in reason:
+        raise Invalid(
+            "reason must be text of at most 300 characters.", fields={"reason": "is too long"}
+        )
+    _hand_back(assignment_id, by, Assignment.State.SKIPPED, skip_reason=reason.strip())
+
+
+@transaction.atomic
+def release(*, assignment_id: UUID, by: User) -> None:
+    """Put a task back for anyone, oneself included. What was drafted is kept."""
+    _hand_back(assignment_id, by, Assignment.State.RELEASED)
+
+
+def _hand_back(assignment_id: UUID, by: User, state: str, **changes) -> None:
+    assignment = _locked(assignment_id, by)
+    if assignment.state == Assignment.State.SUBMITTED:
+        raise Conflict("You have judged this task already; undo that first.")
+    if assignment.state == state:
+        return
+    if assignment.state == Assignment.State.LEASED:
+        Task.objects.filter(pk=assignment.task_id).update(taken=F("taken") - 1)
+    _end(assignment, state, **changes)
+
+
+# Keeping a lease ----------------------------------------------------------------------------
+
+
+@transaction.atomic
+def heartbeat(*, assignment_id: UUID, by: User) -> Assignment:
+    """Extend a lease from now. One that ran out is taken up again while the task has room."""
+    assignment = _locked(assignment_id, by)
+    task, project = assignment.task, assignment.task.project
+    if assignment.state == Assignment.State.EXPIRED and not _retake(task):
+        raise Conflict(
+            "Your time ran out and others took this task. Send your answer all the same: "
+            "it is kept."
+        )
+    if assignment.state not in (Assignment.State.LEASED, Assignment.State.EXPIRED):
+        raise Conflict(f"This lease has ended: {assignment.get_state_display().lower()}.")
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=Assignment.State.LEASED,
+        ended_at=None,
+        expires_at=Now() + timedelta(seconds=project.lease_seconds),
+    )
+    assignment.refresh_from_db(fields=["state", "expires_at", "ended_at"])
+    return assignment
+
+
+def save_draft(*, assignment_id: UUID, by: User, body: dict) -> Draft:
+    """Keep unsent work with the lease; it outlives the lease and is dropped by the submit."""
+    if not isinstance(body, dict):
+        raise Invalid("A draft must be a JSON object.", fields={"body": "must be an object"})
+    reason = unstorable(body)
+    if reason:
+        raise Invalid(f"The draft {reason}.", fields={"body": reason})
+    assignment = Assignment.objects.of(by).get(pk=assignment_id)
+    if assignment.state == Assignment.State.SUBMITTED:
+        raise Conflict("This task is judged; there is nothing left to draft.")
+    draft, _ = Draft.objects.update_or_create(assignment=assignment, defaults={"body": body})
+    return draft
+
+
+def sweep_expired(*, project: Project | None = None, most: int = 1000) -> int:
+    """End leases whose time ran out and make room in their tasks; returns how many."""
+    with transaction.atomic():
+        late = Assignment.objects.leased().filter(expires_at__lt=Now())
+        if project is not None:
+            late = late.filter(task__project=project)
+        # Tasks first, in order, passing over those in use: the same order as everywhere.
+        tasks = list(
+            Task.objects.filter(pk__in=late.order_by("expires_at").values("task_id")[:most])
+            .order_by("pk")
+            .select_for_update(skip_locked=True)
+            .values_list("pk", flat=True)
+        )
+        ended = 0
+        for task in tasks:
+            gone = (
+                Assignment.objects.leased()
+                .filter(task_id=task, expires_at__lt=Now())
+                .update(state=Assignment.State.EXPIRED, ended_at=F("expires_at"))
+            )
+            if gone:
+                Task.objects.filter(pk=task).update(taken=F("taken") - gone)
+            ended += gone
+    return ended
+
+
+def project_of(*, assignment_id: UUID, by: User) -> str:
+    """The slug of the project one's own assignment belongs to."""
+    return (
+        Assignment.objects.of(by)
+        .values_list("task__project__slug", flat=True)
+        .get(pk=assignment_id)
+    )

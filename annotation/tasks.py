@@ -1,0 +1,11 @@
+"""Background work of annotation: entries into services."""
+
+from celery import shared_task
+
+
+@shared_task(ignore_result=True)
+def sweep() -> int:
+    """End leases whose time ran out."""
+    from annotation.services.queue import sweep_expired
+
+    return sweep_expired()
