@@ -20,13 +20,16 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from config.embedded import locations
+from config.embedded.processes import INSTANCE_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Settings that would lead into somebody else's data.
 FOREIGN = (
     *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "ENGINE_URL", "ENGINE_KEY", "ARTEFACTS_DIR"),
     *("RUNS_DIR", "CHAT_PROJECT", "SECRET_KEY", "BIND", "PORT", "VAR_DIR", "ALLOWED_HOSTS"),
-    *("DEBUG", "DJANGO_SETTINGS_MODULE", "PREFERENDUM_INSTANCE"),
+    *("DEBUG", "DJANGO_SETTINGS_MODULE", INSTANCE_VARIABLE),
 )
 
 _KEYS = """
@@ -72,15 +75,13 @@ class Instance:
     """
 
     def __init__(self, folder: Path | None = None, keep: bool = False) -> None:
-        from config.embedded.processes import INSTANCE_VARIABLE
-
         self.keep = keep or folder is not None
         self.folder = folder or Path(tempfile.mkdtemp(prefix="preferendum-simulate-"))
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.where = locations(self.folder)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        foreign = {*FOREIGN, INSTANCE_VARIABLE}
-        foreign |= {f"{name}_FILE" for name in foreign}
+        foreign = {*FOREIGN, *(f"{name}_FILE" for name in FOREIGN)}
         self.environ = {k: v for k, v in os.environ.items() if k not in foreign}
         self.environ |= {"VAR_DIR": str(self.folder), "PORT": str(self.port)}
         self.environ |= {"DJANGO_SETTINGS_MODULE": "config.settings"}
@@ -168,3 +169,4 @@ class Instance:
         )
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
+            shutil.rmtree(self.where.socket_dir, ignore_errors=True)
