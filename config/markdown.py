@@ -37,10 +37,6 @@ LANGUAGES = frozenset(
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e]"
 )
-_DIRECTED = {
-    "paragraph_open", "heading_open", "blockquote_open", "bullet_list_open", "ordered_list_open",
-    "list_item_open", "th_open", "td_open",
-}  # fmt: skip
 _TAGS = {
     "p", "br", "hr", "h3", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote",
     "ul", "ol", "li", "a", "table", "thead", "tbody", "tr", "th", "td", "div", "span",
@@ -118,7 +114,9 @@ def _house_rules(state) -> None:
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-        if token.type in _DIRECTED:
+        # On outermost blocks only: what is inside takes its direction from there, and `auto` does
+        # not look into elements that have a direction of their own.
+        if token.level == 0 and token.nesting == 1:
             token.attrSet("dir", "auto")
         style = token.attrs.pop("style", None)
         if style:
@@ -166,9 +164,9 @@ _cleaner = nh3.Cleaner(
         "div": {"class", "data-language", "dir"},
         "pre": {"tabindex"},
         "span": {"class"},
-        "th": {"class", "dir"},
-        "td": {"class", "dir"},
-        **{tag: {"dir"} for tag in ("p", "h3", "h4", "h5", "h6", "blockquote", "ul", "li")},
+        "th": {"class"},
+        "td": {"class"},
+        **{tag: {"dir"} for tag in ("p", "h3", "h4", "h5", "h6", "blockquote", "ul", "table")},
     },
     attribute_filter=_allow,
     url_schemes={"http", "https", "mailto"},

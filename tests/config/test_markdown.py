@@ -23,6 +23,8 @@ def test_headings_sit_below_the_headings_of_the_page():
 
 def test_each_block_takes_its_direction_from_its_own_words():
     assert '<p dir="auto">مرحبا</p>' in render("مرحبا\n\nhello")
+    # `auto` skips children that have a direction of their own, so the list alone has one.
+    assert render("- واحد\n- two").count("dir=") == 1
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ export function el(tag, props = {}, ...children) {
       node.addEventListener(name.slice(2).toLowerCase(), value);
     } else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat().filter((child) => child || child === 0 || child === ""));
   return node;
 }
 
@@ -46,6 +46,12 @@ export function fill(template, slots = {}) {
 /** The only door for HTML: text that config/markdown.py sanitised on the server. */
 export function setServerHtml(node, html) {
   node.innerHTML = html;
+}
+
+/** Read the translated words that a template wrote: `<template id="…"><span data-word="sent">…`. */
+export function readWords(id) {
+  const nodes = document.getElementById(id).content.querySelectorAll("[data-word]");
+  return Object.fromEntries([...nodes].map((node) => [node.dataset.word, node.textContent.trim()]));
 }
 
 /** Read what Django's `json_script` wrote. */

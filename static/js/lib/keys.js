@@ -4,15 +4,15 @@ import { $$, el, isTyping, on } from "lib/dom";
 
 const NAMES = {
   ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Enter: "Enter",
-  Escape: "Esc", " ": "Space",
+  Escape: "Esc",
 };
 
 /**
  * Keys of one page. `new Keys([{ key: "s", label: "Skip", run, group, when }], { signal })`.
  *
  * Any `[data-key]` element also counts: its key clicks it, its label is `data-key-label`,
- * `aria-label` or its text. `key` is the value of KeyboardEvent.key (letters in lower case);
- * several keys: "j ArrowDown". `when()` false leaves the key alone. A `<kbd>` on the button
+ * `aria-label` or its text. `key` is the value of KeyboardEvent.key (letters in lower case,
+ * "Space" for the space bar); several keys: "j ArrowDown". `when()` false leaves the key alone. A `<kbd>` on the button
  * shows the key; `aria-keyshortcuts` is set here.
  */
 export class Keys {
@@ -36,7 +36,8 @@ export class Keys {
     const control = event.target instanceof Element
       && event.target.closest("button, a[href], summary, input, label");
     if (control && (event.key === "Enter" || event.key === " ")) return;
-    const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const pressed = event.key === " " ? "Space"
+      : event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (pressed === "?") {
       event.preventDefault();
       return this.showMap();
