@@ -31,6 +31,12 @@ class Conversation(models.Model):
     deployment = models.ForeignKey(
         "inference.Deployment", null=True, blank=True, on_delete=models.SET_NULL
     )
+    source = models.CharField(
+        max_length=4,
+        choices=[("chat", "Chat"), ("api", "API")],
+        default="chat",
+        help_text="The door it came through; only those of the chat are listed there.",
+    )
     title = models.CharField(max_length=120, blank=True)
     consent = models.BooleanField(default=True, help_text="May be used to improve the model.")
     leaf = models.ForeignKey(

@@ -1,0 +1,243 @@
+"""The OpenAI-compatible doors: `/v1/models`, `/v1/chat/completions`, `/v1/feedback`.
+
+Bearer keys with the scope 'feedback'. Every answer is stored like one of the chat, so it knows
+its model and sampling, and feedback on it is a foreign key, not a guess.
+"""
+
+import json
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import wraps
+from time import time
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from config.errors import Busy, Conflict, DomainError
+from config.models import AccessKey, User
+from feedback.api import completion_forms as forms
+from feedback.people import Person
+from feedback.services import completions, generation, reactions
+from feedback.threads import in_thread
+from inference import selectors
+
+BODY_LIMIT = 2_000_000
+View = Callable[[HttpRequest, User], Awaitable[HttpResponseBase]]
+
+
+class _Refused(Exception):
+    def __init__(self, message: str, *, status: int, code: str, param: str | None = None):
+        super().__init__(message)
+        self.message, self.status, self.code, self.param = message, status, code, param
+
+
+def door(method: str) -> Callable[[View], Callable]:
+    """Authorise by key, answer errors in the protocol's own shape."""
+
+    def decorate(view: View) -> Callable:
+        @csrf_exempt
+        @wraps(view)
+        async def guarded(request: HttpRequest) -> HttpResponseBase:
+            try:
+                if request.method != method:
+                    raise _Refused(f"Use {method}.", status=405, code="method_not_allowed")
+                return await view(request, await in_thread(_user, request))
+            except _Refused as exc:
+                return _error(exc.message, exc.status, exc.code, exc.param)
+            except RequestDataTooBig:
+                return _error("The request is too large.", 413, "too_large")
+            except ObjectDoesNotExist:
+                return _error("There is no such answer for this key.", 404, "not_found")
+            except DomainError as exc:
+                return _domain_error(exc)
+
+        return guarded
+
+    return decorate
+
+
+@door("GET")
+async def models(request: HttpRequest, user: User) -> JsonResponse:
+    """The models that answer at the moment."""
+    serving = await in_thread(selectors.serving, project=settings.CHAT_PROJECT)
+    data = [
+        {
+            "id": one.model_version.name,
+            "object": "model",
+            "created": int(one.model_version.created_at.timestamp()),
+            "owned_by": "preferendum",
+        }
+        for one in serving
+    ]
+    return JsonResponse({"object": "list", "data": data})
+
+
+@door("POST")
+async def chat_completions(request: HttpRequest, user: User) -> HttpResponseBase:
+    """Answer a chat, whole or streamed."""
+    wanted = forms.completion(_body(request))
+    turn = await in_thread(
+        completions.ask,
+        person=Person(user=user),
+        messages=wanted.messages,
+        model=wanted.model,
+        sampling={"seed": secrets.randbelow(2**31), **wanted.sampling},
+    )
+    writing = await generation.start(turn, attended=True)
+    if wanted.stream:
+        return StreamingHttpResponse(
+            _events(writing, include_usage=wanted.include_usage),
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+    try:
+        await writing.wait()
+    finally:
+        writing.stop()  # the client went away; a finished answer is not touched
+    if writing.failure is not None:
+        raise writing.failure
+    body = {
+        **_head(writing, "chat.completion"),
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": writing.text},
+                "finish_reason": writing.finish_reason or "stop",
+                "logprobs": None,
+            }
+        ],
+        "usage": _usage(writing),
+    }
+    return JsonResponse(body)
+
+
+@door("POST")
+async def feedback(request: HttpRequest, user: User) -> JsonResponse:
+    """What the caller, or somebody behind it, thinks of an answer given to this key."""
+    wanted = forms.feedback(_body(request))
+    standing: list[str] = []
+    for reaction, on in wanted.changes:
+        standing, _ = await in_thread(
+            reactions.react,
+            person=Person(user=user),
+            message_id=wanted.message_id,
+            reaction=reaction,
+            on=on,
+            client_event=wanted.client_event or uuid.uuid4(),
+            reasons=wanted.reasons,
+            comment=wanted.comment,
+            client_time=datetime.now(UTC),
+        )
+    body = {
+        "object": "feedback",
+        "completion_id": completion_id(wanted.message_id),
+        "reactions": standing,
+    }
+    return JsonResponse(body, status=201)
+
+
+def completion_id(message_id: UUID) -> str:
+    """The id a client gets for an answer."""
+    return f"{forms.PREFIX}{message_id.hex}"
+
+
+async def _events(writing: generation.Generation, *, include_usage: bool) -> AsyncIterator[str]:
+    """Server-sent chunks; a client that leaves ends the answer."""
+    head = _head(writing, "chat.completion.chunk")
+
+    def chunk(delta: dict, reason: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+        return _event({**head, "choices": [choice]})
+
+    try:
+        yield chunk({"role": "assistant", "content": ""})
+        async for piece in writing.pieces():
+            yield chunk({"content": piece})
+        if writing.failure is not None:
+            yield _event(_error_body(writing.failure.detail, "server_error", writing.failure.code))
+            return
+        yield chunk({}, writing.finish_reason or "stop")
+        if include_usage:
+            yield _event({**head, "choices": [], "usage": _usage(writing)})
+        yield "data: [DONE]\n\n"
+    finally:
+        writing.stop()
+
+
+def _event(body: dict) -> str:
+    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
+
+
+def _head(writing: generation.Generation, kind: str) -> dict:
+    return {
+        "id": completion_id(writing.answer.pk),
+        "object": kind,
+        "created": int(time()),
+        "model": writing.answer.model_version.name,
+    }
+
+
+def _usage(writing: generation.Generation) -> dict | None:
+    if writing.usage is None:
+        return None
+    prompt, completion = writing.usage.prompt_tokens, writing.usage.completion_tokens
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+
+
+def _user(request: HttpRequest) -> User:
+    words = request.headers.get("Authorization", "").split()
+    key = None
+    if len(words) == 2 and words[0].lower() == "bearer":
+        with suppress(UnicodeEncodeError):
+            key = AccessKey.objects.find(words[1])
+    if key is None:
+        raise _Refused("Send a valid key: 'Authorization: Bearer KEY'.", status=401,
+                       code="invalid_api_key")  # fmt: skip
+    if "feedback" not in set(key.scopes) & key.user.scopes:
+        raise _Refused("This key lacks the scope 'feedback'.", status=403, code="missing_scope")
+    return key.user
+
+
+def _body(request: HttpRequest) -> dict:
+    if len(request.body) > BODY_LIMIT:
+        raise _Refused("The request is too large.", status=413, code="too_large")
+    try:
+        body = json.loads(request.body)
+    except (ValueError, RecursionError):
+        raise _Refused("The body is not valid JSON.", status=400, code="invalid_json") from None
+    if not isinstance(body, dict):
+        raise _Refused("The body must be a JSON object.", status=400, code="invalid_json")
+    return body
+
+
+def _domain_error(exc: DomainError) -> JsonResponse:
+    param = next(iter(exc.fields), None)
+    if isinstance(exc, Busy):
+        response = _error(exc.detail, 503, exc.code)
+        response["Retry-After"] = str(exc.retry_after)
+        return response
+    if isinstance(exc, completions.UnknownModel):
+        return _error(exc.detail, 404, "model_not_found", "model")
+    if isinstance(exc, Conflict):
+        return _error(exc.detail, 409, exc.code, param)
+    return _error(exc.detail, 400, exc.code, param)
+
+
+def _error(message: str, status: int, code: str, param: str | None = None) -> JsonResponse:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return JsonResponse(_error_body(message, kind, code, param), status=status)
+
+
+def _error_body(message: str, kind: str, code: str, param: str | None = None) -> dict:
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}

@@ -1,0 +1,33 @@
+"""What REST clients send to the chat."""
+
+import uuid
+
+from rest_framework import serializers
+
+
+class BeginIn(serializers.Serializer):
+    consent = serializers.BooleanField(default=True)
+    title = serializers.CharField(max_length=120, required=False, allow_blank=True)
+
+
+class ChangeIn(serializers.Serializer):
+    consent = serializers.BooleanField(required=False)
+    title = serializers.CharField(max_length=120, required=False)
+
+
+class SendIn(serializers.Serializer):
+    # Length and characters are judged by feedback.text, with better words than a field has.
+    text = serializers.CharField(trim_whitespace=False, allow_blank=True)
+    parent = serializers.UUIDField(required=False, allow_null=True, default=None)
+    id = serializers.UUIDField(required=False, allow_null=True, default=None)
+
+
+class ReactionIn(serializers.Serializer):
+    reaction = serializers.CharField(max_length=20)
+    on = serializers.BooleanField(default=True)
+    id = serializers.UUIDField(default=uuid.uuid4)
+    reasons = serializers.ListField(
+        child=serializers.CharField(max_length=60), max_length=10, default=list
+    )
+    comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
+    client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)

@@ -1,0 +1,142 @@
+"""What other apps may read of conversations: reactions as they stand, and prompts people asked.
+
+Only conversations whose person consents are read, and only what was not taken back.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
+
+from annotation.prompts import prompt_hash
+from feedback.models import Conversation, Event, Message
+from feedback.services.reactions import POSITIVE
+from feedback.tree import Tree
+
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ReactionRecord:
+    """What one person thinks of one answer now; `prompt` is the path up to the answer."""
+
+    event_id: int
+    message_id: UUID
+    person: str
+    prompt: list[dict[str, str]]
+    prompt_hash: str
+    answer: str
+    model_version: str | None
+    reaction: str
+    positive: bool
+    weight: float
+    consent: bool
+    created_at: datetime
+
+
+def reactions(
+    *, project_ids: Iterable[int], until: datetime | int | None = None
+) -> Iterator[ReactionRecord]:
+    """The standing reaction of each person to each answer (the newest of several), by event id.
+
+    `until` is a moment or an event id (inclusive): the state as it was then. Read in chunks, so
+    memory does not grow with the number of reactions.
+    """
+    events = Event.objects.reactions().filter(
+        message__conversation__project_id__in=list(project_ids),
+        message__conversation__consent=True,
+    )
+    if isinstance(until, int):
+        events = events.filter(pk__lte=until)
+    elif until is not None:
+        events = events.filter(server_time__lte=until)
+    person = ("message_id", "actor_id", "guest")
+    last_words = events.order_by(*person, "reaction", "-pk").distinct(*person, "reaction")
+    standing = (
+        Event.objects.filter(pk__in=last_words.values("pk"), kind=Event.Kind.REACTION)
+        .order_by(*person, "-pk")
+        .distinct(*person)
+    )
+    rows = (
+        Event.objects.filter(pk__in=standing.values("pk"))
+        .select_related("actor", "message__model_version")
+        .order_by("pk")
+        .iterator(chunk_size=CHUNK)
+    )
+    while chunk := list(islice(rows, CHUNK)):
+        trees = _trees({event.message.conversation_id for event in chunk})
+        for event in chunk:
+            answer = event.message
+            prompt = trees[answer.conversation_id].prompt(answer.parent_id)
+            yield ReactionRecord(
+                event_id=event.pk,
+                message_id=answer.pk,
+                person=event.actor.pseudonym if event.actor else guest_pseudonym(event.guest),
+                prompt=prompt,
+                prompt_hash=prompt_hash(prompt),
+                answer=answer.text,
+                model_version=answer.model_version.name if answer.model_version else None,
+                reaction=event.reaction,
+                positive=event.reaction in POSITIVE,
+                weight=event.weight,
+                consent=True,
+                created_at=event.server_time,
+            )
+
+
+def prompts(*, project_ids: Iterable[int], limit: int) -> list[list[dict[str, str]]]:
+    """Distinct prompts that consenting people asked, newest first, each ending in a question."""
+    asked = (
+        Message.objects.filter(
+            role=Message.Role.USER,
+            conversation__project_id__in=list(project_ids),
+            conversation__consent=True,
+        )
+        .order_by("-created_at", "-pk")
+        .values_list("conversation_id", "pk")
+        .iterator(chunk_size=CHUNK)
+    )
+    found: dict[str, list[dict[str, str]]] = {}
+    while len(found) < limit and (chunk := list(islice(asked, CHUNK))):
+        trees = _trees({conversation_id for conversation_id, _ in chunk})
+        for conversation_id, message_id in chunk:
+            prompt = trees[conversation_id].prompt(message_id)
+            if len(found) < limit and prompt:
+                found.setdefault(prompt_hash(prompt), prompt)
+    return list(found.values())
+
+
+def counts(*, project_ids: Iterable[int]) -> dict[str, int]:
+    """How many conversations, answers and reaction events there are, consenting or not."""
+    ids = list(project_ids)
+    answers = Message.objects.filter(
+        role=Message.Role.ASSISTANT, conversation__project_id__in=ids
+    ).exclude(state__in=[Message.State.QUEUED, Message.State.STREAMING])
+    events = Event.objects.filter(message__conversation__project_id__in=ids)
+    return {
+        "conversations": Conversation.objects.filter(project_id__in=ids).count(),
+        "answers": answers.count(),
+        "reactions": events.filter(kind=Event.Kind.REACTION).count(),
+    }
+
+
+def log_position() -> int:
+    """The id of the newest event; with it `reactions(until=...)` can be asked again."""
+    return Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
+def guest_pseudonym(guest: str) -> str:
+    """A stable name for a guest from which the cookie's key cannot be had."""
+    return f"g-{hashlib.sha256(guest.encode()).hexdigest()[:10]}"
+
+
+def _trees(conversation_ids: set[UUID]) -> dict[UUID, Tree]:
+    """The trees of some conversations: one query."""
+    found: dict[UUID, list[Message]] = {one: [] for one in conversation_ids}
+    messages = Message.objects.filter(conversation_id__in=conversation_ids)
+    fields = ("conversation_id", "parent_id", "role", "state", "text", "created_at")
+    for message in messages.only(*fields).order_by("created_at", "pk"):
+        found[message.conversation_id].append(message)
+    return {one: Tree(messages) for one, messages in found.items()}

@@ -1,0 +1,18 @@
+"""Entries for Celery."""
+
+from asgiref.sync import async_to_sync
+from celery import shared_task
+
+from feedback import events
+from feedback.present import message_json
+from feedback.services import generation
+
+
+@shared_task
+def sweep() -> int:
+    """Mark answers whose writer has died; tells the windows that are open."""
+    swept = generation.sweep()
+    for message in swept:
+        done = {"type": "done", "message": message_json(message)}
+        async_to_sync(events.tell)(message.conversation_id, done)
+    return len(swept)

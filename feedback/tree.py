@@ -1,0 +1,66 @@
+"""A conversation's messages as a tree: paths, siblings, and the prompt a model is given."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from uuid import UUID
+
+from feedback.models import Message
+
+FINAL = frozenset({Message.State.COMPLETE, Message.State.STOPPED, Message.State.FAILED})
+
+
+class Tree:
+    """All messages of one conversation, in the order they were made."""
+
+    def __init__(self, messages: Iterable[Message]):
+        self.messages = {message.pk: message for message in messages}
+        self._children: dict[UUID | None, list[UUID]] = defaultdict(list)
+        for message in self.messages.values():
+            self._children[message.parent_id].append(message.pk)
+
+    @classmethod
+    def of(cls, conversation_id: UUID) -> "Tree":
+        """Read the tree: one query."""
+        found = Message.objects.filter(conversation=conversation_id).select_related("model_version")
+        return cls(found.order_by("created_at", "pk"))
+
+    def add(self, message: Message) -> None:
+        """Take in a message made just now."""
+        self.messages[message.pk] = message
+        self._children[message.parent_id].append(message.pk)
+
+    def siblings(self, message: Message) -> list[UUID]:
+        """The message and the alternatives to it, oldest first."""
+        return self._children[message.parent_id]
+
+    def path(self, message_id: UUID | None) -> list[Message]:
+        """From the root to this message."""
+        path = []
+        while message_id is not None:
+            message = self.messages[message_id]
+            path.append(message)
+            message_id = message.parent_id
+        return path[::-1]
+
+    def leaf_below(self, message_id: UUID) -> UUID:
+        """The newest leaf under a message, which is where choosing it leads."""
+        while self._children.get(message_id):
+            message_id = self._children[message_id][-1]
+        return message_id
+
+    def prompt(self, message_id: UUID | None) -> list[dict[str, str]]:
+        """What a model reads to answer `message_id`: the path in chat form.
+
+        An answer that failed is left out; two messages of one role in a row are joined, because
+        chat templates want them to alternate.
+        """
+        prompt: list[dict[str, str]] = []
+        for message in self.path(message_id):
+            if message.state == Message.State.FAILED or not message.text:
+                continue
+            if prompt and prompt[-1]["role"] == message.role:
+                joined = f"{prompt[-1]['content']}\n\n{message.text}"
+                prompt[-1] = {"role": message.role, "content": joined}
+            else:
+                prompt.append({"role": str(message.role), "content": message.text})
+        return prompt

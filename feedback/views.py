@@ -1,0 +1,102 @@
+"""The chat page: rendered whole by the server, then kept alive by its socket."""
+
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_http_methods
+
+from config.errors import Busy, DomainError
+from feedback.consumers import announce
+from feedback.models import Conversation
+from feedback.people import Person, new_guest, person_of_request, remember
+from feedback.present import conversation_json, reactions_of, tree_json
+from feedback.services import chat
+from feedback.tree import Tree
+
+LISTED = 100
+
+
+@ensure_csrf_cookie
+@require_http_methods(["GET", "HEAD", "POST"])
+def home(request: HttpRequest) -> HttpResponse:
+    """A new chat; without script, the form's first question comes here."""
+    person = person_of_request(request) or new_guest()
+    if request.method == "POST":
+        try:
+            begun = chat.begin(person=person)
+        except DomainError as exc:
+            return _page(request, person, None, error=exc)
+        return _asked(request, person, begun)
+    return _page(request, person, None)
+
+
+@ensure_csrf_cookie
+@require_http_methods(["GET", "HEAD", "POST"])
+def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """One conversation of this person; nobody else learns that it exists."""
+    person = person_of_request(request)
+    found = person and person.conversations.filter(pk=conversation_id).first()
+    if not found:
+        raise Http404("There is no such conversation.")
+    if request.method == "POST":
+        return _asked(request, person, found)
+    return _page(request, person, found)
+
+
+def _asked(request: HttpRequest, person: Person, home: Conversation) -> HttpResponse:
+    """A question from the plain form: stored, answered, shown."""
+    try:
+        turn = chat.send(person=person, conversation_id=home.pk, text=request.POST.get("text", ""))
+        async_to_sync(_answer)(turn)
+    except DomainError as exc:
+        return _page(request, person, home, error=exc)
+    response = redirect("conversation", conversation_id=home.pk)
+    return _remembered(request, response, person)
+
+
+async def _answer(turn: chat.Turn) -> None:
+    writing = await announce(turn, attended=True)
+    if writing is not None:
+        await writing.wait()
+
+
+def _page(
+    request: HttpRequest,
+    person: Person,
+    current: Conversation | None,
+    error: DomainError | None = None,
+) -> HttpResponse:
+    listed = person.conversations.filter(source="chat").exclude(leaf=None)[:LISTED]
+    messages, path = [], []
+    if current is not None:
+        tree = Tree.of(current.pk)
+        messages = tree_json(tree, reactions_of(person, message__conversation=current))
+        leaf = current.leaf_id or (list(tree.messages)[-1] if tree.messages else None)
+        on_path = {str(one.pk) for one in tree.path(leaf)}
+        path = [one for one in messages if one["id"] in on_path]
+    context = {
+        "conversations": [conversation_json(one) for one in listed],
+        "conversation": conversation_json(current) if current else None,
+        # All messages of the tree, and those of the branch in view.
+        "messages": messages,
+        "thread": path,
+        "leaf": str(current.leaf_id) if current and current.leaf_id else None,
+        "max_chars": settings.CHAT_MAX_CHARS,
+        "is_guest": person.user is None,
+        "error": error.detail if error else None,
+        "typed": request.POST.get("text", "") if error else "",
+    }
+    status = 200 if error is None else 503 if isinstance(error, Busy) else 400
+    response = render(request, "feedback/chat.html", context, status=status)
+    return _remembered(request, response, person)
+
+
+def _remembered(request: HttpRequest, response: HttpResponse, person: Person) -> HttpResponse:
+    if person.guest:
+        remember(response, person, secure=request.is_secure())
+    response["Cache-Control"] = "no-store"
+    return response
