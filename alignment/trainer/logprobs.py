@@ -1,0 +1,264 @@
+"""Log-probabilities of answers under a causal language model, the prompt read once.
+
+Answers of one prompt form a tree: the prompt, then each answer after it, answers unseen by one
+another and each at the positions it would have alone. One forward pass reads `(B, L)` padded trees
+under a 4-D mask; the output head is applied to the positions that predict an answer's token and to
+no others, in chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+CHUNK = 1 << 22
+TREE_LIMIT = 2048
+
+
+@dataclass
+class Tree:
+    """A prompt and the answers after it, as token ids."""
+
+    prompt: tuple[int, ...]
+    answers: list[tuple[int, ...]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Positions read: the last token of an answer is predicted, never read."""
+        return len(self.prompt) + sum(len(a) - 1 for a in self.answers)
+
+
+def build_trees(
+    sequences: Sequence[tuple[Sequence[int], Sequence[int]]], share: bool
+) -> tuple[list[Tree], list[tuple[int, int]]]:
+    """Trees of (prompt, answer) sequences, and for each sequence its (tree, answer) place.
+
+    Without `share` every sequence is a tree of its own. Equal sequences are read once.
+    """
+    trees: list[Tree] = []
+    current: dict[tuple[int, ...], int] = {}
+    places: dict[tuple, tuple[int, int]] = {}
+    out = []
+    for prompt, answer in sequences:
+        prompt, answer = tuple(prompt), tuple(answer)
+        key = (prompt, answer)
+        if key not in places:
+            at = current.get(prompt) if share else None
+            if at is None or trees[at].length + len(answer) > TREE_LIMIT:
+                trees.append(Tree(prompt))
+                at = current[prompt] = len(trees) - 1
+            trees[at].answers.append(answer)
+            places[key] = (at, len(trees[at].answers) - 1)
+        out.append(places[key])
+    return trees, out
+
+
+@dataclass
+class Packed:
+    """A batch of trees: ids, positions, mask (True = attend), and what to predict where."""
+
+    ids: Tensor
+    positions: Tensor
+    mask: Tensor | None
+    rows: Tensor
+    targets: Tensor
+    segment: Tensor
+    n_answers: int
+    tokens: int
+
+
+def pack(trees: Sequence[Tree], device: str = "cpu") -> Packed:
+    """Tensors of padded trees; `rows` index the flat `(B*L)` positions predicting `targets`."""
+    batch, length = len(trees), max(t.length for t in trees)
+    ids = torch.zeros(batch, length, dtype=torch.long)
+    positions = torch.zeros(batch, length, dtype=torch.long)
+    # Branch of each position: 0 prompt, k answer k, -1 padding.
+    branch = torch.full((batch, length), -1, dtype=torch.long)
+    rows: list[Tensor] = []
+    targets: list[int] = []
+    sizes: list[int] = []
+    for b, tree in enumerate(trees):
+        p = len(tree.prompt)
+        ids[b, :p] = torch.tensor(tree.prompt)
+        positions[b, :p] = torch.arange(p)
+        branch[b, :p] = 0
+        at = p
+        for k, answer in enumerate(tree.answers, 1):
+            n = len(answer) - 1
+            if n:
+                ids[b, at : at + n] = torch.tensor(answer[:-1])
+                positions[b, at : at + n] = torch.arange(p, p + n)
+                branch[b, at : at + n] = k
+            rows.append(torch.tensor([b * length + p - 1]))
+            rows.append(torch.arange(b * length + at, b * length + at + n))
+            targets.extend(answer)
+            sizes.append(len(answer))
+            at += n
+    one_answer = all(len(t.answers) == 1 for t in trees)
+    mask = None
+    if not (one_answer and all(t.length == length for t in trees)):
+        earlier = torch.ones(length, length, dtype=torch.bool).tril()
+        same = branch[:, :, None] == branch[:, None, :]
+        mask = earlier & (same | (branch[:, None, :] == 0))
+        mask = mask[:, None]
+    return Packed(
+        ids.to(device),
+        positions.to(device),
+        None if mask is None else mask.to(device),
+        torch.cat(rows).to(device),
+        torch.tensor(targets).to(device),
+        torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(device),
+        len(sizes),
+        sum(t.length for t in trees),
+    )
+
+
+class LogProbs:
+    """Computes answers' log-probabilities; which short cuts are exact for this model is probed, not
+    assumed.
+    """
+
+    def __init__(self, lm: nn.Module, device: str = "cpu", dtype: str = "float32") -> None:
+        self.lm, self.device = lm, device
+        self.autocast = dtype == "bfloat16"
+        self.share = False
+        self.direct_head = False
+        self.notes: list[str] = []
+
+    def probe(self, prompt: Sequence[int], answers: Sequence[Sequence[int]], share: bool) -> None:
+        """Compare the short cuts with the plain computation on one example; keep those that agree
+        to 1e-3 a token.
+        """
+        prompt = tuple(prompt)
+        answers = [tuple(a) for a in answers]
+        plain = []
+        with torch.no_grad():
+            for answer in answers:
+                ids = torch.tensor([[*prompt, *answer]], device=self.device)
+                logits = self.lm(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+                logp = logits.float().log_softmax(-1)
+                plain.append(
+                    logp.gather(1, torch.tensor(answer, device=self.device)[:, None])[:, 0]
+                )
+        want = torch.cat(plain)
+        autocast, self.autocast = self.autocast, False
+        for name in ("direct_head", "share") if share else ("direct_head",):
+            setattr(self, name, True)
+            trees, _ = build_trees([(prompt, a) for a in answers], self.share)
+            try:
+                with torch.no_grad():
+                    got, _ = self.tokens(pack(trees, self.device))
+                exact = bool((got - want).abs().max() < 1e-3)
+            except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+                exact = False
+            if not exact:
+                setattr(self, name, False)
+                what = "the prompt cannot be shared" if name == "share" else "full logits are used"
+                self.notes.append(f"{what}: this model's own computation gives other values")
+        self.autocast = autocast
+
+    def tokens(self, packed: Packed) -> tuple[Tensor, Tensor]:
+        """Log-probability of every answer token `(N,)`, answer after answer, and the entropy is not
+        computed.
+
+        Also returns `segment` `(N,)`, the answer each belongs to.
+        """
+        kind = self.device.split(":")[0]
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=self.autocast):
+            inputs = {
+                "input_ids": packed.ids,
+                "attention_mask": packed.mask,
+                "position_ids": packed.positions,
+                "use_cache": False,
+            }
+            if self.direct_head:
+                hidden = self.lm.base_model(**inputs).last_hidden_state
+                hidden = hidden.reshape(-1, hidden.shape[-1])[packed.rows]
+                head = self.lm.get_output_embeddings()
+                return head_logprobs(head, hidden, packed.targets), packed.segment
+            logits = self.lm(**inputs).logits
+            logits = logits.reshape(-1, logits.shape[-1])[packed.rows]
+        return _pick(logits, packed.targets), packed.segment
+
+    def sums(self, packed: Packed) -> Tensor:
+        """Log-probability of each answer, summed over its tokens, `(A,)` float32, with gradient."""
+        logp, segment = self.tokens(packed)
+        return torch.zeros(packed.n_answers, device=logp.device).index_add(0, segment, logp)
+
+    @torch.no_grad()
+    def score(
+        self,
+        sequences: Sequence[tuple[Sequence[int], Sequence[int]]],
+        budget: int = 4096,
+        tick: Callable[[int, int], None] | None = None,
+        per_token: bool = False,
+    ) -> list:
+        """Log-probability of each (prompt, answer), without gradient; with `per_token` a list of
+        token values each.
+        """
+        trees, places = build_trees(sequences, self.share)
+        values: dict[tuple[int, int], object] = {}
+        done = 0
+        for group in tree_batches(trees, budget):
+            packed = pack([trees[t] for t in group], self.device)
+            logp, segment = self.tokens(packed)
+            keys = [(t, k) for t in group for k in range(len(trees[t].answers))]
+            if per_token:
+                sizes = torch.bincount(segment, minlength=packed.n_answers).tolist()
+                parts = logp.double().cpu().split(sizes)
+                values.update(zip(keys, (p.tolist() for p in parts), strict=True))
+            else:
+                sums = torch.zeros(packed.n_answers, device=logp.device, dtype=torch.float64)
+                sums = sums.index_add(0, segment, logp.double())
+                values.update(zip(keys, sums.tolist(), strict=True))
+            done += len(group)
+            if tick is not None:
+                tick(done, len(trees))
+        return [values[p] for p in places]
+
+
+def tree_batches(trees: Sequence[Tree], budget: int) -> list[list[int]]:
+    """Indices of trees in batches of similar length and at most `budget` padded positions (at least
+    one tree).
+    """
+    order = sorted(range(len(trees)), key=lambda i: trees[i].length)
+    batches: list[list[int]] = []
+    current: list[int] = []
+    for i in order:
+        if current and trees[i].length * (len(current) + 1) > budget:
+            batches.append(current)
+            current = []
+        current.append(i)
+    if current:
+        batches.append(current)
+    return batches
+
+
+def head_logprobs(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Log-probabilities `(N,)` of targets from hidden states `(N, H)`; full logits exist for one
+    chunk at a time.
+    """
+    rows = max(CHUNK // head.weight.shape[0], 16)
+    if len(hidden) <= rows:
+        return _pick(head(hidden), targets)
+
+    def part(h: Tensor, t: Tensor) -> Tensor:
+        return _pick(head(h), t)
+
+    pieces = []
+    for start in range(0, len(hidden), rows):
+        h, t = hidden[start : start + rows], targets[start : start + rows]
+        if torch.is_grad_enabled() and hidden.requires_grad:
+            pieces.append(checkpoint(part, h, t, use_reentrant=False))
+        else:
+            pieces.append(part(h, t))
+    return torch.cat(pieces)
+
+
+def _pick(logits: Tensor, targets: Tensor) -> Tensor:
+    logits = logits.float()
+    return -nn.functional.cross_entropy(logits, targets, reduction="none")
