@@ -33,7 +33,10 @@ class Snapshot(models.Model):
 
 
 class Round(models.Model):
-    """One turn of the loop: snapshot, refit, sample, optimise, evaluate, gate, deploy."""
+    """One turn of the loop: snapshot, refit, sample, optimise, evaluate, gate, deploy, ask.
+
+    `steps` tells what each step did: {"reward": {"state", "started", "finished", "sentence"}}.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -53,6 +56,7 @@ class Round(models.Model):
         EVALUATE = "evaluate", "Evaluate"
         GATE = "gate", "Gate"
         DEPLOY = "deploy", "Deploy"
+        ASK = "ask", "Ask people"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(
@@ -73,6 +77,7 @@ class Round(models.Model):
         on_delete=models.PROTECT,
         related_name="rounds_from",
     )
+    steps = models.JSONField(default=dict)
     gate = models.JSONField(default=dict, help_text="The gate's verdict, criterion by criterion.")
     error = models.TextField(blank=True)
     requested_by = models.ForeignKey(
@@ -98,7 +103,12 @@ class Round(models.Model):
 
 
 class Run(models.Model):
-    """One launch of the trainer: its recipe, its input, its progress, what it made."""
+    """One launch of the trainer: its recipe, its input, its progress, what it made.
+
+    `worker` and `attempt` are the claim: whoever holds a running row wrote both, and every
+    later write names them. `curve` is a thinned copy of the trainer's progress lines, `log`
+    the end of what it printed.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -107,12 +117,16 @@ class Run(models.Model):
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
 
+    ACTIVE = ("queued", "running")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey("annotation.Project", on_delete=models.CASCADE, related_name="runs")
     round = models.ForeignKey(
         Round, null=True, blank=True, on_delete=models.CASCADE, related_name="runs"
     )
-    task = models.CharField(max_length=20, help_text="reward, sample, score, policy, evaluate")
+    task = models.CharField(
+        max_length=20, help_text="reward, sample, policy, evaluate, ask: what the round knows it by"
+    )
     recipe = models.CharField(max_length=80, blank=True)
     config = models.JSONField(default=dict)
     snapshot = models.ForeignKey(
@@ -137,6 +151,8 @@ class Run(models.Model):
     step = models.PositiveIntegerField(default=0)
     total = models.PositiveIntegerField(default=0)
     metrics = models.JSONField(default=dict)
+    curve = models.JSONField(default=list)
+    log = models.TextField(blank=True)
     error = models.TextField(blank=True)
     folder = models.CharField(max_length=500, blank=True)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -153,6 +169,14 @@ class Run(models.Model):
         ordering = ["-created_at"]
         constraints = [
             models.UniqueConstraint(fields=["round", "task"], name="run_one_a_task_in_a_round"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["heartbeat_at"],
+                condition=Q(state__in=["queued", "running"]),
+                name="run_unfinished",
+            ),
+            models.Index(fields=["project", "-created_at"], name="run_by_project"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""Use-cases of alignment: snapshots, runs, rounds, releases."""

@@ -1,0 +1,173 @@
+"""The trainer as a process of its own: start it, read what it reports, end it."""
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.conf import settings
+
+from alignment import conf
+from alignment.services import files
+from config.embedded.processes import dies_with_parent
+
+LOG_TAIL = 4000
+
+#: Start times are read against a clock that may be set; two readings may differ by this much.
+_CLOCK = 2.0
+
+
+def me() -> str:
+    """This process's name as a holder of claims: host, pid, and when it started."""
+    started = psutil.Process().create_time()
+    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether a holder is known to be dead: it lived on this host and its process has ended.
+
+    A holder on another host is never known to be dead; its heartbeat decides.
+    """
+    host, _, rest = worker.rpartition(":")
+    host, _, pid = host.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    with contextlib.suppress(psutil.Error, ValueError):
+        return abs(psutil.Process(int(pid)).create_time() - float(rest)) > _CLOCK
+    return not psutil.pid_exists(int(pid))
+
+
+def command(folder: Path) -> list[str]:
+    """The trainer's command line for one folder, by the setting TRAINER_LAUNCHER."""
+    trainer = ["-m", "alignment.trainer", str(folder)]
+    if conf.LAUNCHER == "accelerate":
+        launcher = [sys.executable, "-m", "accelerate.commands.launch"]
+        return [*launcher, *shlex.split(conf.LAUNCHER_ARGS), *trainer]
+    return [sys.executable, *trainer]
+
+
+class Trainer:
+    """One trainer at work on one folder. It ends when this process ends, however that happens."""
+
+    def __init__(self, folder: Path, argv: list[str] | None = None):
+        self.folder = folder
+        _end_leftover(folder)
+        environment = os.environ | {
+            "PYTHONUNBUFFERED": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONPATH": str(settings.BASE_DIR),
+        }
+        die = dies_with_parent(signal.SIGTERM)
+
+        def arrange() -> None:
+            die()
+            os.nice(conf.NICE)
+
+        with open(folder / "trainer.log", "ab") as log:
+            self._process = subprocess.Popen(
+                argv or command(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=settings.BASE_DIR,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=arrange,
+            )
+        files.write_json(folder / "process.json", _identity(self._process.pid))
+
+    def ended(self) -> int | None:
+        """The exit code once it has ended (minus the signal's number if one killed it)."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait up to `seconds` for the end; the exit code, or None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def stop(self) -> None:
+        """Ask it to write a checkpoint and end; kill it when it takes too long."""
+        self._signal(signal.SIGTERM)
+        if self.wait(conf.STOP_SECONDS) is None:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def _signal(self, signum: signal.Signals) -> None:
+        # The group, because a launcher does not always pass signals on.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signum)
+
+
+class Lines:
+    """The complete lines that were added to a JSON-lines file since the last look."""
+
+    def __init__(self, path: Path, *, from_end: bool = False):
+        self._path = path
+        self._offset = path.stat().st_size if from_end and path.exists() else 0
+
+    def new(self) -> list[dict[str, Any]]:
+        """What was added; lines that are no JSON object are passed over."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                added = file.read()
+        except FileNotFoundError:
+            return []
+        whole = added[: added.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        found = []
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError):
+                value = json.loads(line)
+                if isinstance(value, dict):
+                    found.append(value)
+        return found
+
+
+def log_tail(folder: Path) -> str:
+    """The end of what the trainer printed, fit for a page."""
+    try:
+        with open(folder / "trainer.log", "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - LOG_TAIL))
+            tail = file.read()
+    except OSError:
+        return ""
+    return tail.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _identity(pid: int) -> dict[str, Any]:
+    try:
+        started = psutil.Process(pid).create_time()
+    except psutil.Error:
+        started = 0.0
+    return {"host": socket.gethostname(), "pid": pid, "started": started}
+
+
+def _end_leftover(folder: Path) -> None:
+    """Kill what an earlier, dead owner left running on this folder: one writer at a time."""
+    found = files.read_json(folder / "process.json")
+    if not found or found.get("host") != socket.gethostname():
+        return
+    for process in psutil.process_iter(["pid", "create_time"]):
+        # The trainer leads a session of its own; what a launcher started is in it too.
+        later = process.info["create_time"] >= found["started"] - _CLOCK
+        if later and _session(process.pid) == found["pid"]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+                process.wait(5)
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None

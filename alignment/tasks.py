@@ -1,0 +1,24 @@
+"""Doors from the queue into the services."""
+
+from celery import shared_task
+
+from alignment.services import rounds, runs, supervision
+
+
+@shared_task(name="alignment.tasks.execute_round", queue="train")
+def execute_round(round_id: str) -> None:
+    """Move a round on."""
+    rounds.advance(round_id)
+
+
+@shared_task(name="alignment.tasks.execute_run", queue="train")
+def execute_run(run_id: str) -> None:
+    """Work on a run, then move its round on."""
+    if runs.execute(run_id):
+        runs.after(run_id)
+
+
+@shared_task(name="alignment.tasks.supervise", queue="default", acks_late=False)
+def supervise() -> None:
+    """See to jobs whose worker died."""
+    supervision.supervise()
