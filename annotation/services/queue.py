@@ -10,8 +10,8 @@ lease), a submit 8, each asserted in the tests.
 """
 
 import random
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -29,7 +29,8 @@ from config.errors import Conflict, Invalid
 from config.models import User
 
 # The next task with room for this person: never one they hold, judged or skipped, nor own text.
-# SKIP LOCKED passes over rows that another claim is taking at this moment.
+# SKIP LOCKED passes over rows that others hold at this moment; before the answer is 'none left', a
+# second look waits for them instead, since they may leave room.
 _TAKE_NEXT = """
 WITH next AS (
     SELECT t.id FROM annotation_task t
@@ -46,7 +47,7 @@ WITH next AS (
           WHERE j.task_id = t.id AND j.annotator_id = %(person)s AND j.withdrawn_at IS NULL)
     ORDER BY t.priority DESC, t.id
     LIMIT 1
-    FOR UPDATE OF t SKIP LOCKED
+    FOR UPDATE OF t {locked}
 )
 UPDATE annotation_task t SET taken = t.taken + 1 FROM next WHERE t.id = next.id
 RETURNING t.id
@@ -65,15 +66,11 @@ RETURNING id, state, token, shown, claimed_at, expires_at, xmax <> 0 AS again
 """
 
 
-@dataclass(frozen=True)
-class Submitted:
+class Submitted(NamedTuple):
     """What a submit gave: the judgment, and whether this call stored it."""
 
     judgment: Judgment
     created: bool
-
-    def __iter__(self):
-        return iter((self.judgment, self.created))
 
 
 # Claiming -----------------------------------------------------------------------------------
@@ -89,8 +86,9 @@ def claim(*, project: str, by: User) -> Assignment | None:
     """
     found = _enter(slug=project, by=by)
     assignment = _own_lease(found, by) or _take(found, by)
-    if assignment is None and sweep_expired(project=found):
-        assignment = _take(found, by)
+    if assignment is None:
+        sweep_expired(project=found)
+        assignment = _take(found, by, wait=True)
     return assignment
 
 
@@ -152,9 +150,10 @@ def _own_lease(project: Project, by: User) -> Assignment | None:
     return _complete(assignment, project)
 
 
-def _take(project: Project, by: User) -> Assignment | None:
+def _take(project: Project, by: User, *, wait: bool = False) -> Assignment | None:
+    take = _TAKE_NEXT.format(locked="" if wait else "SKIP LOCKED")
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_NEXT, {"project": project.pk, "person": by.pk})
+        cursor.execute(take, {"project": project.pk, "person": by.pk})
         row = cursor.fetchone()
         if row is None:
             return None
