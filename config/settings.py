@@ -101,8 +101,15 @@ def _database(url: str) -> dict:
         "PORT": parts.pop("port", ""),
         "OPTIONS": {
             **parts,
-            "pool": {"min_size": 1, "max_size": env("DATABASE_POOL", int, 12), "timeout": 20},
+            # After an outage the pool tries again within seconds, not ever more seldom.
+            "pool": {
+                "min_size": 1,
+                "max_size": env("DATABASE_POOL", int, 12),
+                "timeout": 10,
+                "reconnect_timeout": 4,
+            },
         },
+        "CONN_HEALTH_CHECKS": True,  # a connection that the server dropped is not handed out
     }
 
 

@@ -15,7 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 from honcho.environ import parse_procfile
 
 from config.embedded import Locations, locations, postgres, valkey
@@ -31,6 +30,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 #: tables to start), the set-up, or, for background work, the page.
 GATES = {"engine": None, "web": "prepared"}
 BACKGROUND_GATE = "page"
+
+#: Settings that decide what the set-up makes; another value means that it is run again.
+SHAPING = ("DATABASE_URL", "PREFERENDUM_MODEL", "DEMO_PASSWORD")
 
 
 class Launcher:
@@ -135,7 +137,7 @@ class Launcher:
         """Set up, open the gates in order, say where the page is; then watch the services."""
         if free_mb(self.where.var_dir) < 2000:
             board.say(f"Only {free_mb(self.where.var_dir)} MB are free on the disk of the data.")
-        context = [sys.prefix, os.environ.get("DATABASE_URL", ""), str(CHECKOUT)]
+        context = [sys.prefix, str(CHECKOUT), *(os.environ.get(name, "") for name in SHAPING)]
         current = setup.fingerprint(CHECKOUT, *context)
         if not self.embeds_database or setup.noted_fingerprint(self.where) != current:
             if board.relay([sys.executable, "-m", "config.launch.setup"], "setup") != 0:
@@ -149,6 +151,7 @@ class Launcher:
             return False
         self._open_gate(BACKGROUND_GATE)
         board.say(self._welcome(time.monotonic() - began))
+        os.sync()  # a new cluster was made without waiting for the disk
         while not board.ending:
             for name, keeper in self.services.items():
                 if keeper.poll() is not None:
@@ -202,14 +205,15 @@ def run(where: Locations) -> int:
 
 def stop(where: Locations) -> int:
     """End the launcher of this data folder and every process of its instance."""
-    holder = checks.InstanceLock(where).holder()
+    lock = checks.InstanceLock(where)
+    holder = lock.holder()
     if holder and holder > 0:
-        launcher = psutil.Process(holder)
-        launcher.terminate()
-        try:
-            launcher.wait(30)
-        except psutil.TimeoutExpired:
-            launcher.kill()
+        os.kill(holder, signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while lock.holder() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if lock.holder():
+            os.kill(holder, signal.SIGKILL)
     rest = end(leftovers(where.instance) + postgres.servers(where), grace=5)
     print("Preferendum has stopped." if holder or rest else "Preferendum was not running.")
     return 0

@@ -77,12 +77,14 @@ def main() -> int:
     django.setup()
     from django.core.management import call_command
 
+    from config.errors import DomainError
+
     try:
         refuse_newer_schema()
         call_command("migrate", verbosity=0, interactive=False)
         call_command("prepare")
         call_command("collectstatic", verbosity=0, interactive=False, stdout=io.StringIO())
-    except Trouble as exc:
+    except (Trouble, DomainError) as exc:
         print(exc, file=sys.stderr)
         return 1
     return 0

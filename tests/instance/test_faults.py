@@ -101,6 +101,7 @@ def test_make_stop_ends_it_and_says_so(instance):
     line.append(f"VENV={sys.prefix}")
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert "has stopped" in done.stdout
+    instance.launcher.wait(10)
     assert not [process for process in everything if process.is_running()]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert "was not running" in done.stdout
