@@ -95,8 +95,8 @@ def build_tokenizer(rng: random.Random, dialogues: int = 12_000) -> PreTrainedTo
         additional_special_tokens=[START],
         model_max_length=MAX_POSITIONS,
         clean_up_tokenization_spaces=False,
+        padding_side="left",
     )
-    tokenizer.padding_side = "left"
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 
