@@ -25,7 +25,7 @@ def length_controlled(
     length_gap,
     clusters=None,
     *,
-    ridge: float = 1e-2,
+    ridge: float = 0.1,
     level: float = 0.95,
     draws: int = 400,
     seed: int = 0,
@@ -57,7 +57,7 @@ def _intercept(x: np.ndarray, y: np.ndarray, w: np.ndarray, ridge: float) -> flo
     """Intercept of a weighted logistic regression of y on (1, x), by damped Newton steps."""
     design = np.stack([np.ones_like(x), x], 1)
     # A pseudo-observation each way keeps the intercept finite when every comparison is won.
-    prior = np.diag([1e-3, ridge * max(w.sum(), 1.0)])
+    prior = np.diag([1e-3, ridge])
     theta = np.zeros(2)
     for _ in range(50):
         p = sigmoid(design @ theta)

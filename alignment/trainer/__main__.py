@@ -35,23 +35,32 @@ def main(argv: list[str] | None = None) -> int:
         description="Run the task described by RUN_DIR/run.json; see alignment/trainer/README.md.",
         epilog="example: python -m alignment.trainer var/runs/42",
     )
-    parser.add_argument("run_dir", type=Path, help="folder with run.json and data/")
+    parser.add_argument("run_dir", type=Path, nargs="+", help="folder with run.json and data/")
     parser.add_argument("--check", action="store_true", help="validate run.json and stop")
     parser.add_argument("--force", action="store_true", help="run again although it is done")
     args = parser.parse_args(argv)
-    folder = args.run_dir.resolve()
-    if not folder.is_dir():
-        print(f"no such folder: {args.run_dir}", file=sys.stderr)
+    for given in args.run_dir:
+        code = _check(given) if args.check else _one(given, args.force)
+        if code != DONE:
+            return code
+    return DONE
+
+
+def _check(folder: Path) -> int:
+    try:
+        load_run(folder.resolve())
+    except FieldError as error:
+        print(error, file=sys.stderr)
         return REFUSED
-    if args.check:
-        try:
-            load_run(folder)
-        except FieldError as error:
-            print(error, file=sys.stderr)
-            return REFUSED
-        print("run.json is valid")
-        return DONE
-    return execute(folder, force=args.force, listen=True)
+    print(f"{folder}: run.json is valid")
+    return DONE
+
+
+def _one(folder: Path, force: bool) -> int:
+    if not folder.is_dir():
+        print(f"no such folder: {folder}", file=sys.stderr)
+        return REFUSED
+    return execute(folder.resolve(), force=force, listen=True)
 
 
 def execute(folder: Path, force: bool = False, listen: bool = False) -> int:
@@ -62,6 +71,9 @@ def execute(folder: Path, force: bool = False, listen: bool = False) -> int:
         if rank == 0:
             print("already done; use --force to run again")
         return DONE
+    if rank == 0:
+        # A report of an earlier try must not be read as this one's.
+        report_path.unlink(missing_ok=True)
     clock = time.monotonic()
     report: dict[str, Any] = {"status": "failed", "reason": None, "task": None, "metrics": {}}
     context: Context | None = None

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from alignment.rewards.features import prompt_text
+from alignment.rollouts import k1, k3
 from alignment.stats import bootstrap_mean, decide, length_controlled, win_rate, wins
 from alignment.stats.gate import Gate
 
 from .context import Context
 from .data import read_preferences, read_prompts
 from .files import publish_folder, write_rows
-from .logprobs import LogProbs
+from .logprobs import Divergence, LogProbs, divergences
 from .modeling import Policy, load_policy
 from .reward_task import load_reward_model, pair_metrics, score_texts
 from .sample_task import sample_metrics, sample_rows
@@ -177,8 +178,7 @@ def compare(
 def kl_metrics(
     policy: Policy, reference: Policy, rows: list[dict], context: Context
 ) -> dict[str, Any]:
-    """KL(policy, reference) a sequence from the policy's own samples at temperature 1, k1 and
-    token-wise k3.
+    """KL(policy, reference) a sequence, estimated on the policy's own samples.
 
     Samples drawn at another temperature or top-p are not samples of the policy; a warning says so.
     """
@@ -200,20 +200,29 @@ def kl_metrics(
     for row in rows:
         if row["prompt_id"] not in prompts:
             prompts[row["prompt_id"]] = chat.prompt(row["messages"])
+    if len(policy.tokenizer) != len(reference.tokenizer):
+        context.warnings.append("the reference has another vocabulary: no KL was estimated")
+        return {"kl": None, "kl_ci": None, "kl_k1": None, "kl_k3": None}
     sequences = [(prompts[r["prompt_id"]], r["token_ids"]) for r in rows]
-    tokens = []
-    for name, model in (("kl_policy", policy), ("kl_reference", reference)):
+    engines = []
+    for model in (policy, reference):
         engine = LogProbs(model.lm, context.device)
-        engine.probe(*sequences[0][:1], [sequences[0][1]], share=False)
-        tokens.append(engine.score(sequences, tick=context.ticker(name), per_token=True))
-    return kl_summary(*tokens, [r["prompt_id"] for r in rows], context.seed)
+        engine.probe(sequences[0][0], [s[1] for s in sequences[:2]], share=True)
+        engines.append(engine)
+    found = divergences(*engines, sequences, tick=context.ticker("kl"))
+    return kl_summary(found, [r["prompt_id"] for r in rows], context.seed)
 
 
-def kl_summary(ours: list, reference: list, prompts: list[str], seed: int = 0) -> dict[str, Any]:
-    """k1 (with interval by prompt) and token-wise k3 a sequence from lists of token
-    log-probabilities.
+def kl_summary(found: list[Divergence], prompts: list[str], seed: int = 0) -> dict[str, Any]:
+    """KL a sequence: `kl` Rao-Blackwellised with its interval by prompt, `kl_k1`, `kl_k3` by token.
+
+    Token values of k3 are summed: over whole sequences its ratio has too heavy a tail.
     """
-    ratios = [np.array(a) - np.array(b) for a, b in zip(ours, reference, strict=True)]
-    mean, low, high = bootstrap_mean([r.sum() for r in ratios], prompts, seed=seed)
-    third = float(np.mean([(np.expm1(-r) + r).sum() for r in ratios]))
-    return {"kl": mean, "kl_ci": [low, high], "kl_k3": third}
+    ratios = [np.array(d.logp) - np.array(d.ref_logp) for d in found]
+    mean, low, high = bootstrap_mean([sum(d.kl) for d in found], prompts, seed=seed)
+    return {
+        "kl": mean,
+        "kl_ci": [low, high],
+        "kl_k1": float(np.mean([k1(r).sum() for r in ratios])),
+        "kl_k3": float(np.mean([k3(r).sum() for r in ratios])),
+    }

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
-
-import torch
 
 from .context import Context
 from .data import BadRow
 from .evaluate_task import kl_summary
 from .generate import sample, stable_seed
-from .logprobs import LogProbs
+from .logprobs import LogProbs, divergences
 from .modeling import Policy
 from .tokenise import ChatTokenizer
 
@@ -50,7 +49,7 @@ class KLWatch:
                 continue
 
     def measure(self, step: int) -> dict[str, float]:
-        """kl (k1), kl_ci, kl_k3 a sequence, mean_tokens. By weights, seed, step alone."""
+        """kl, kl_ci, kl_k1, kl_k3 a sequence, mean_tokens. By weights, seed, step alone."""
         if not self.prompts:
             return {}
         lm = self.policy.lm
@@ -72,17 +71,15 @@ class KLWatch:
             device=context.device,
         )
         sequences = [(p, a[0].ids) for p, a in zip(self.prompts, answers, strict=True)]
-        ours = self._score(self.policy.lm, sequences)
+        ours = LogProbs(self.policy.lm, context.device)
+        ours.direct_head = self.direct_head
+        theirs, scope = ours, nullcontext
         if self.by_adapter:
-            with self.policy.peft.disable_adapter():
-                theirs = self._score(self.policy.lm, sequences)
+            scope = self.policy.peft.disable_adapter
         else:
-            theirs = self._score(self.reference, sequences)
+            theirs = LogProbs(self.reference, context.device)
+            theirs.direct_head = self.direct_head
+        found = divergences(ours, theirs, sequences, self.params["tokens"], scope)
         ids = [str(i) for i in range(len(sequences))]
-        summary = kl_summary(ours, theirs, ids, context.seed)
+        summary = kl_summary(found, ids, context.seed)
         return summary | {"mean_tokens": sum(len(s[1]) for s in sequences) / len(sequences)}
-
-    def _score(self, lm: torch.nn.Module, sequences: list) -> list:
-        engine = LogProbs(lm, self.context.device)
-        engine.direct_head = self.direct_head
-        return engine.score(sequences, self.params["tokens"], per_token=True)
