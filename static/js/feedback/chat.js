@@ -181,8 +181,10 @@ class Chat {
 
   #title(title) {
     this.#list.show({ id: this.#id, title, updated_at: new Date().toISOString() });
-    $("#title").textContent = title ?? "";
-    if (title) document.title = `${title} · Preferendum`;
+    if (!title) return;
+    $("#title").textContent = title;
+    $("#heading").textContent = title;
+    document.title = `${title} · Preferendum`;
   }
 
   // What the person does -------------------------------------------------------------------

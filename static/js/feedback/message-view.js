@@ -4,6 +4,7 @@
 import { addCopyButtons } from "elements/code-copy";
 import { $, $$, el, fill, setServerHtml } from "lib/dom";
 
+const LONG = 400;
 const FINAL = new Set(["complete", "stopped", "failed"]);
 
 export class MessageView {
@@ -28,6 +29,7 @@ export class MessageView {
     if (!FINAL.has(message.state)) return;
     const value = message.role === "assistant" && message.html ? message.html : message.text;
     this.#shown = { kind: value === message.text ? "text" : "html", value };
+    if (message.role === "user" && message.text.length > LONG) this.body.tabIndex = 0;
   }
 
   /** Bring the element in step with the message. `place` = { siblings, last, idle, notice }. */
@@ -84,6 +86,8 @@ export class MessageView {
     this.body.classList.add("prose--plain");
     this.body.replaceChildren(document.createTextNode(text));
     this.#shown = { kind: "text", value: text };
+    // Long questions scroll within themselves; the keyboard must reach them.
+    if (this.element.dataset.role === "user" && text.length > LONG) this.body.tabIndex = 0;
   }
 
   #showNotice(message, { notice }) {
