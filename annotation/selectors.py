@@ -123,11 +123,11 @@ def counts_of(project_ids: Iterable[int]) -> dict[int, dict[str, int]]:
         .order_by()
         .values("project_id")
         .annotate(
+            held=Sum(F("taken") - F("done")),  # first: later names hide the columns
             tasks=Count("id", filter=live),
             open=Count("id", filter=Q(state=Task.State.OPEN)),
             done=Count("id", filter=Q(state=Task.State.DONE)),
             wanted=Sum("overlap", filter=live),
-            held=Sum(F("taken") - F("done")),
         )
     )
     for row in tasks:

@@ -116,7 +116,11 @@ def read_record(parse: Parser, line: Line, kind: str) -> Iterator[Read]:
     """One record through its parser; raises Refused."""
     if not isinstance(line.value, dict):
         raise Refused("is not a JSON object")
-    made = parse(line.value, kind)
+    try:
+        made = parse(line.value, kind)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as exc:
+        # What a file may hold is endless; a shape nobody thought of is refused like the others.
+        raise Refused(f"has an unexpected shape ({type(exc).__name__}: {exc})") from None
     for item in [made] if isinstance(made, TaskIn | PromptIn) else made:
         yield Read(line.number, item)
 

@@ -23,14 +23,14 @@ def parse(record: dict, kind: str = "") -> TaskIn:
         raise Refused("candidates must be a list of objects with content")
     candidates = [_candidate(item, n) for n, item in enumerate(raw)]
     refs = _refs(candidates)
-    metadata = record.get("metadata") or {}
+    metadata = {} if record.get("metadata") is None else record["metadata"]
     if not isinstance(metadata, dict):
         raise Refused("metadata must be an object")
-    judgments = record.get("judgments") or []
+    judgments = [] if record.get("judgments") is None else record["judgments"]
     if not isinstance(judgments, list):
         raise Refused("judgments must be a list")
     task_kind = record.get("kind") or kind or "pairwise"
-    if task_kind not in READERS:
+    if not isinstance(task_kind, str) or task_kind not in READERS:
         raise Refused(f"kind must be one of {', '.join(READERS)}")
     if "prompt" not in record:
         raise Refused("prompt is missing")
@@ -39,7 +39,7 @@ def parse(record: dict, kind: str = "") -> TaskIn:
         prompt=record["prompt"],
         candidates=candidates,
         overlap=record.get("overlap"),
-        priority=record.get("priority") or 0.0,
+        priority=0.0 if record.get("priority") is None else record["priority"],
         external_id=_external_id(record),
         gold=record.get("gold"),
         metadata={**metadata, **rest(record, *TASK_FIELDS)},
@@ -71,7 +71,7 @@ def _candidate(item: object, n: int) -> CandidateIn:
         content, parts = "", content
     if not isinstance(content, str) and not (content is None and parts):
         raise Refused(f"{where}.content must be text")
-    sampling = item.get("sampling") or {}
+    sampling = {} if item.get("sampling") is None else item["sampling"]
     if not isinstance(sampling, dict):
         raise Refused(f"{where}.sampling must be an object")
     logprob = item.get("logprob")
