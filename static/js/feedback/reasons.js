@@ -40,6 +40,7 @@ export function askWhy(article, { given, send }) {
     chip.setAttribute("aria-pressed", String(chosen.has(chip.dataset.reason)));
   }
   article.append(box);
+  box.scrollIntoView({ block: "nearest" });
   return box;
 }
 

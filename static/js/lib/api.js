@@ -46,11 +46,11 @@ export function csrfToken() {
 /**
  * Send one request and return the parsed body (null for 204).
  *
- * `key` becomes the Idempotency-Key header: make it once with `newId()` and reuse it on a retry.
+ * `keepalive` lets it outlive the page. `key` becomes the Idempotency-Key header: make it once with `newId()` and reuse it on a retry.
  * Raises ApiError for a refusal, a broken network or a missed deadline; an abort through `signal`
  * raises the usual AbortError.
  */
-export async function request(method, url, { body, key, signal, timeout = 30_000 } = {}) {
+export async function request(method, url, { body, key, signal, keepalive, timeout = 30_000 } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
@@ -63,6 +63,7 @@ export async function request(method, url, { body, key, signal, timeout = 30_000
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
+      keepalive,
       signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
     });
   } catch (error) {
