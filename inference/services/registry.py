@@ -121,10 +121,25 @@ def artefact_digest(folder: Path) -> str:
 
 
 def _described(folder: Path) -> dict[str, Any]:
-    """What the chat needs to know of the artefact: today the size of its context window."""
+    """What the chat needs to know of the artefact: its context window, how to sample it."""
+    described: dict[str, Any] = {}
+    window = _read(folder / "config.json").get("max_position_embeddings")
+    if isinstance(window, int) and window > 0:
+        described["context_window"] = window
+    generation = _read(folder / "generation_config.json")
+    sampling = {
+        name: float(generation[name])
+        for name in ("temperature", "top_p")
+        if isinstance(generation.get(name), int | float)
+    }
+    if sampling:
+        described["sampling"] = sampling
+    return described
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / "config.json").read_text())
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    window = config.get("max_position_embeddings")
-    return {"context_window": window} if isinstance(window, int) and window > 0 else {}
+    return found if isinstance(found, dict) else {}
