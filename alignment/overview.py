@@ -8,7 +8,7 @@ from annotation import selectors as annotation
 from annotation.models import Project
 from feedback import selectors as feedback
 from inference import selectors as inference
-from inference.models import ModelVersion
+from inference.models import Deployment, ModelVersion
 
 ROUNDS = 20
 
@@ -121,8 +121,10 @@ def verdict(turn: Round) -> str:
 def model_rows(project: Project, limit: int = 200) -> list[dict[str, Any]]:
     """The models table: each version with its lineage, where it serves, its headline number."""
     rows = []
+    past = Deployment.objects.filter(project=project.slug, arm=Deployment.Arm.LIVE)
     for version in selectors.models_of(project)[:limit]:
         run = getattr(version, "run", None)
+        is_live = any(one.arm == "live" for one in version.serving)
         evaluated = (
             run.round.runs.filter(task="evaluate").first()
             if run and run.round and version.kind == ModelVersion.Kind.POLICY
@@ -134,7 +136,8 @@ def model_rows(project: Project, limit: int = 200) -> list[dict[str, Any]]:
                 "lineage": selectors.lineage(version),
                 "run": run,
                 "arms": version.serving,
-                "is_live": any(d.arm == "live" for d in version.serving),
+                "is_live": is_live,
+                "may_go_back": is_live and past.exclude(model_version=version).exists(),
                 "headline": evaluated.metrics if evaluated else (run.metrics if run else {}),
             }
         )
@@ -167,3 +170,26 @@ def _seconds(turn: Round) -> int | None:
     if not turn.finished_at:
         return None
     return round((turn.finished_at - (turn.started_at or turn.created_at)).total_seconds())
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as (dotted name, words), for a list of facts."""
+    found: list[tuple[str, str]] = []
+    for name, value in values.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict):
+            found += flat(value, f"{path}.")
+        else:
+            found.append((path, _words(value)))
+    return found
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, int | float):
+        return plots.number(value, 4)
+    if isinstance(value, list):
+        joiner = " to " if len(value) == 2 else ", "
+        return joiner.join(_words(item) for item in value) or "–"
+    return str(value)

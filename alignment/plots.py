@@ -58,13 +58,15 @@ class Plot:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many significant digits; an en dash for none."""
+    """A number with so many significant digits, whole ones in full; an en dash for none."""
     if value is None or not math.isfinite(value):
         return "–"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f").replace("-", "\N{MINUS SIGN}")
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.2e}".replace("-", "\N{MINUS SIGN}")
-    text = f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return text.replace(",", "\u202f").replace("-", "\N{MINUS SIGN}")
+    text = f"{value:#.{digits}g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.rstrip(".").replace(",", "\u202f").replace("-", "\N{MINUS SIGN}")
 
 
 def curves(points: Sequence[dict[str, Any]]) -> list[Plot]:
@@ -170,4 +172,12 @@ def _scale(values: Sequence[float]):
 
     count = round((top - bottom) / step)
     ticks = [bottom + step * place for place in range(count + 1)]
-    return y_of, [(y_of(tick), number(tick if abs(tick) > step / 1e6 else 0.0)) for tick in ticks]
+    half = 1 if math.isclose(step / power, 2.5) else 0
+    digits = max(0, half - math.floor(math.log10(step) + 1e-9))
+    return y_of, [(y_of(tick), _tick(tick, digits)) for tick in ticks]
+
+
+def _tick(value: float, digits: int) -> str:
+    text = f"{value + 0.0:,.{min(digits, 6)}f}"
+    text = text.removeprefix("-") if not float(text.replace(",", "")) else text
+    return text.replace(",", "\u202f").replace("-", "\N{MINUS SIGN}")

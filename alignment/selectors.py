@@ -81,7 +81,7 @@ def round_result(turn: Round) -> dict[str, Any]:
         "verdict": turn.state,
         "metrics": headline(runs),
         "gate": turn.gate,
-        "steps": turn.steps,
+        "steps": {step: turn.steps[step] for step in Round.Step.values if step in turn.steps},
         "snapshot": turn.snapshot.digest if turn.snapshot else None,
         "error": turn.error,
         "seconds": round(took.total_seconds(), 1) if took else None,

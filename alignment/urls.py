@@ -1,0 +1,33 @@
+"""Pages and REST calls of the research side."""
+
+from django.urls import include, path
+
+from alignment import views
+
+urlpatterns = [
+    path("api/", include("alignment.api.urls")),
+    path("console/", views.home, name="console"),
+    path("console/<slug:slug>/", views.project, name="console-project"),
+    path("console/<slug:slug>/live/", views.live, name="console-live"),
+    path("console/<slug:slug>/rounds/", views.start_round, name="console-start-round"),
+    path("console/<slug:slug>/rounds/<int:number>/", views.round_page, name="console-round"),
+    path("console/<slug:slug>/rounds/<int:number>/live/", views.live, name="console-round-live"),
+    path(
+        "console/<slug:slug>/rounds/<int:number>/<str:action>/",
+        views.change_round,
+        name="console-change-round",
+    ),
+    path("console/<slug:slug>/models/", views.models, name="console-models"),
+    path(
+        "console/<slug:slug>/models/<slug:name>/<str:action>/",
+        views.decide,
+        name="console-decide",
+    ),
+    path("console/<slug:slug>/runs/", views.runs, name="console-runs"),
+    path("console/<slug:slug>/runs/<uuid:run_id>/", views.run_page, name="console-run"),
+    path("console/<slug:slug>/runs/<uuid:run_id>/cancel/", views.cancel_run, name="console-cancel"),
+    path("console/<slug:slug>/data/", views.snapshots, name="console-snapshots"),
+    path(
+        "console/<slug:slug>/data/<uuid:snapshot_id>/", views.snapshot_page, name="console-snapshot"
+    ),
+]
