@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -67,6 +68,8 @@ class Supervisor:
             *(sys.executable, "-m", "transformers.cli.transformers", "serve"),
             *("--host", self.host, "--port", str(self.port)),
             *("--model-timeout", str(IDLE_UNLOAD_SECONDS)),
+            # Processors without bfloat16 units emulate it; 32 bits are faster there.
+            *(() if any(Path("/dev").glob("nvidia*")) else ("--dtype", "float32")),
             *os.environ.get("ENGINE_ARGS", "").split(),
         ]
         environment = {
@@ -184,7 +187,8 @@ def main() -> int:
     django.setup()
     from django.conf import settings
 
-    threads = min(4, os.cpu_count() or 1)
+    # Half the cores: more threads than free cores wait for each other at every token.
+    threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     log_path = settings.VAR_DIR / "log" / "engine.log"
     supervisor = Supervisor(settings.ENGINE_URL, log_path, threads)
     signal.signal(signal.SIGTERM, supervisor.stop)
