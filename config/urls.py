@@ -4,10 +4,10 @@ from importlib.util import find_spec
 
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
-from config import health
+from config import docs, health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -20,11 +20,7 @@ urlpatterns = [
         SpectacularAPIView.as_view(permission_classes=[AllowAny]),
         name="schema",
     ),
-    path(
-        "api/docs/",
-        SpectacularSwaggerView.as_view(url_name="schema", permission_classes=[AllowAny]),
-        name="docs",
-    ),
+    path("api/docs/", docs.api_docs, name="docs"),
 ]
 for app in ("inference", "annotation", "alignment", "feedback"):
     if find_spec(f"{app}.urls"):

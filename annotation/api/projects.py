@@ -34,7 +34,7 @@ class ProjectsView(APIView):
     def get_permissions(self):
         return [scope("annotate" if self.request.method == "GET" else "research")()]
 
-    @extend_schema(responses={200: ANY})
+    @extend_schema(operation_id="projects_list", responses={200: ANY})
     def get(self, request):
         """The projects this person may see, with counts."""
         rows = Project.objects.visible_to(request.user).live().distinct()

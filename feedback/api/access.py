@@ -1,6 +1,7 @@
 """Who may use the chat over REST: members by key or session, guests by their cookie."""
 
 from django.contrib.auth.models import AnonymousUser
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
@@ -19,6 +20,16 @@ class GuestAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request) -> str:
         return "Bearer"
+
+
+class GuestScheme(OpenApiAuthenticationExtension):
+    """Says in the API description how guests are known."""
+
+    target_class = GuestAuthentication
+    name = "guestCookie"
+
+    def get_security_definition(self, auto_schema) -> dict:
+        return {"type": "apiKey", "in": "cookie", "name": COOKIE}
 
 
 AUTHENTICATION = [BearerKeyAuthentication, SessionAuthentication, GuestAuthentication]

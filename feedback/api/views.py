@@ -30,7 +30,7 @@ class ConversationsView(APIView):
     authentication_classes = AUTHENTICATION
     permission_classes = [MayBegin]
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="conversations_list", responses=OpenApiTypes.OBJECT)
     def get(self, request) -> Response:
         rows = person_for(request).conversations.filter(source="chat").exclude(leaf=None)
         return Response({"results": [conversation_json(row) for row in rows[:LIST_LIMIT]]})
