@@ -2,6 +2,7 @@
 
 import random
 
+from annotation.demo_judgments import WANTED, judged_pairs
 from annotation.formats.items import Read
 from annotation.models import Project, Task
 from annotation.services import projects
@@ -48,6 +49,8 @@ def prepare() -> list[str]:
     added = store(project=project, reads=_prompts(), source="demo")
     pairs = _pairs(project)
     create_tasks(project=project, tasks=pairs, source="demo")
+    if WANTED and not Task.objects.filter(project=project, external_id="demo-judged-1").exists():
+        store(project=project, reads=judged_pairs(), source="demo")
     if not (fresh or pairs or added.prompts):
         return [f"Project '{SLUG}' is as it was."]
     return [f"Project '{SLUG}': {len(pairs)} pairs to judge and {added.prompts} prompts added."]

@@ -85,6 +85,8 @@ class Instance:
         self.environ = {k: v for k, v in os.environ.items() if k not in foreign}
         self.environ |= {"VAR_DIR": str(self.folder), "PORT": str(self.port)}
         self.environ |= {"DJANGO_SETTINGS_MODULE": "config.settings"}
+        # What simulated people say must be all there is to learn from.
+        self.environ |= {"DEMO_JUDGMENTS": "0"}
         self.log = self.folder / "launch.log"
         self._process: subprocess.Popen | None = None
 

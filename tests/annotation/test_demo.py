@@ -5,6 +5,7 @@ import pytest
 from annotation import demo, selectors
 from annotation.models import Candidate, Project
 from annotation.services import queue
+from inference.starter.manners import is_right
 
 pytestmark = pytest.mark.django_db
 
@@ -14,11 +15,12 @@ def test_the_demo_has_pairs_to_judge_and_prompts_and_is_made_once(make_user):
     assert "48 pairs" in demo.prepare()[0]
     project = Project.objects.get(slug="demo")
     counts = selectors.counts(project)
-    assert (counts["open"], counts["wanted"]) == (48, 96)
+    assert (counts["open"], counts["wanted"]) == (48, 96 + 240)
+    assert counts["judgments"] == 240
     assert counts["prompts"] > 300
     assert queue.claim(project="demo", by=ana) is not None
     assert "as it was" in demo.prepare()[0]
-    assert selectors.counts(project)["tasks"] == 48
+    assert selectors.counts(project)["tasks"] == 48 + 240
 
 
 def test_the_two_answers_of_a_demo_pair_differ(db):
@@ -26,4 +28,16 @@ def test_the_two_answers_of_a_demo_pair_differ(db):
     answers = {}
     for candidate in Candidate.objects.all():
         answers.setdefault(candidate.task_id, set()).add(candidate.content)
-    assert sum(len(texts) == 2 for texts in answers.values()) >= 46
+    assert sum(len(texts) == 2 for texts in answers.values()) >= 46 + 235
+
+
+def test_the_judged_pairs_prefer_right_to_wrong(db):
+    demo.prepare()
+    gap = 0
+    for record in selectors.preferences(project_ids=[Project.objects.get(slug="demo").pk]):
+        if record.outcome == "preferred":
+            right = {ident: is_right(record.prompt, text) for ident, text, _ in record.candidates}
+            chosen = right.pop(record.preferred)
+            (other,) = right.values()
+            gap += bool(chosen) - bool(other)
+    assert gap > 30
