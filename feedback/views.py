@@ -6,6 +6,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_http_methods
 
@@ -18,6 +19,12 @@ from feedback.services import chat
 from feedback.tree import Tree
 
 LISTED = 100
+SUGGESTIONS = (
+    _("How do I boil an egg?"),
+    _("Tell me a joke."),
+    _("How can I sleep better?"),
+    _("Help me plan my day."),
+)
 
 
 @ensure_csrf_cookie
@@ -27,7 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
     person = person_of_request(request) or new_guest()
     if request.method == "POST":
         try:
-            begun = chat.begin(person=person)
+            begun = chat.begin(person=person, consent="consent" in request.POST)
         except DomainError as exc:
             return _page(request, person, None, error=exc)
         return _asked(request, person, begun)
@@ -86,6 +93,7 @@ def _page(
         "thread": path,
         "leaf": str(current.leaf_id) if current and current.leaf_id else None,
         "max_chars": settings.CHAT_MAX_CHARS,
+        "suggestions": SUGGESTIONS,
         "is_guest": person.user is None,
         "error": error.detail if error else None,
         "typed": request.POST.get("text", "") if error else "",
