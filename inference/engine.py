@@ -31,12 +31,10 @@ LOG_LIMIT = 10_000_000
 class Supervisor:
     """One child process, restarted with growing pauses; stops on SIGTERM and SIGINT."""
 
-    def __init__(self, url: str, log_path, threads: int):
-        parts = urlsplit(url)
+    def __init__(self, url: str, command: list[str], log_path: Path):
         self.url = url
-        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
+        self.command = command
         self.log_path = log_path
-        self.threads = threads
         self.stopping = threading.Event()
         self.child: subprocess.Popen | None = None
 
@@ -64,29 +62,15 @@ class Supervisor:
     def _start(self) -> None:
         from config.embedded.processes import dies_with_parent
 
-        line = [
-            *(sys.executable, "-m", "transformers.cli.transformers", "serve"),
-            *("--host", self.host, "--port", str(self.port)),
-            *("--model-timeout", str(IDLE_UNLOAD_SECONDS)),
-            # Processors without bfloat16 units emulate it; 32 bits are faster there.
-            *(() if any(Path("/dev").glob("nvidia*")) else ("--dtype", "float32")),
-            *os.environ.get("ENGINE_ARGS", "").split(),
-        ]
-        environment = {
-            "OMP_NUM_THREADS": str(self.threads),
-            **os.environ,
-            "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-        }
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         large = self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT
         with self.log_path.open("wb" if large else "ab") as log:
             self.child = subprocess.Popen(
-                line,
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment,
+                env=_environment(),
                 preexec_fn=dies_with_parent(signal.SIGKILL),
             )
 
@@ -133,6 +117,26 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
+
+
+def command(url: str) -> list[str]:
+    """The command line of the generation server at `url`; ENGINE_ARGS adds to it."""
+    parts = urlsplit(url)
+    return [
+        *(sys.executable, "-m", "transformers.cli.transformers", "serve"),
+        *("--host", parts.hostname or "127.0.0.1", "--port", str(parts.port or 80)),
+        *("--model-timeout", str(IDLE_UNLOAD_SECONDS)),
+        # Processors without bfloat16 units emulate it; 32 bits are faster there.
+        *(() if any(Path("/dev").glob("nvidia*")) else ("--dtype", "float32")),
+        *os.environ.get("ENGINE_ARGS", "").split(),
+    ]
+
+
+def _environment() -> dict[str, str]:
+    # Half the cores: more threads than free cores wait for each other at every token.
+    threads = max(1, min(4, (os.cpu_count() or 1) // 2))
+    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return {"OMP_NUM_THREADS": str(threads), **os.environ, **offline}
 
 
 async def _warm(*, say_something: bool) -> None:
@@ -187,10 +191,8 @@ def main() -> int:
     django.setup()
     from django.conf import settings
 
-    # Half the cores: more threads than free cores wait for each other at every token.
-    threads = max(1, min(4, (os.cpu_count() or 1) // 2))
     log_path = settings.VAR_DIR / "log" / "engine.log"
-    supervisor = Supervisor(settings.ENGINE_URL, log_path, threads)
+    supervisor = Supervisor(settings.ENGINE_URL, command(settings.ENGINE_URL), log_path)
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
     if not is_ours(settings.ENGINE_URL, settings.PORT):

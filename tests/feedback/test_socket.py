@@ -5,8 +5,10 @@ import json
 import uuid
 
 import pytest
+import redis
+from channels.layers import get_channel_layer
 
-from feedback import live
+from feedback import events, live
 from feedback.models import Event, Message
 from feedback.services import generation
 from feedback.threads import in_thread
@@ -512,3 +514,76 @@ def test_too_many_answers_at_once_are_refused_as_busy(
     busy = play(scene())
     assert busy["message"] is None
     assert Message.objects.filter(conversation=two).count() == 0
+
+
+def test_waiting_for_a_free_place_is_shown_as_queued(
+    alice, ben, served, engine_double, begin, open_window, play, settings
+):
+    settings.ENGINE_RUNNING, settings.ENGINE_WAITING = 1, 5
+    gate = Gate()
+    engine_double.says("text", gate)
+    hers, his = begin(alice), begin(ben)
+
+    async def scene():
+        alices, _ = await open_window(alice, hers)
+        bens, _ = await open_window(ben, his)
+        await alices.say("send", text="Me first", parent=None)
+        await alices.until("delta")
+        await bens.say("send", text="Me too", parent=None)
+        shown = await bens.until("message")
+        while shown["message"]["role"] != "assistant" or shown["message"]["state"] != "queued":
+            shown = await bens.until("message")
+        gate.open()
+        return (await bens.until("done"))["message"]["state"]
+
+    assert play(scene()) == "complete"
+
+
+def test_an_answer_is_stored_whole_though_redis_was_away(
+    alice, served, engine_double, begin, open_window, play, monkeypatch
+):
+    gate = Gate()
+    engine_double.says("before, ", gate, "meanwhile")
+    conversation = begin(alice)
+
+    async def away(*args, **kwargs):
+        raise redis.ConnectionError("away")
+
+    async def scene():
+        window, _ = await open_window(alice, conversation)
+        await window.say("send", text="Hello", parent=None)
+        delta = await window.until("delta")
+        writing = generation.running(uuid.UUID(delta["message"]))
+        for name in ("append", "replace", "pulse", "end"):
+            monkeypatch.setattr(live, name, away)
+        monkeypatch.setattr(get_channel_layer(), "group_send", away)
+        gate.open()
+        await writing.wait()
+        monkeypatch.undo()
+        await window.say("resume")
+        return (await window.until("snapshot"))["messages"][-1]
+
+    answer = play(scene())
+    assert (answer["state"], answer["text"]) == ("complete", "before, meanwhile")
+
+
+def test_a_window_fills_gaps_by_itself(alice, served, engine_double, begin, open_window, play):
+    gate = Gate()
+    engine_double.says("one ", gate, "two")
+    conversation = begin(alice)
+
+    async def scene():
+        window, _ = await open_window(alice, conversation)
+        await window.say("send", text="Hello", parent=None)
+        delta = await window.until("delta")
+        # A piece whose message was lost on its way through the channel layer.
+        await live.append(uuid.UUID(delta["message"]), "lost ")
+        later = {"type": "delta", "message": delta["message"], "offset": 9, "text": "late"}
+        await live.append(uuid.UUID(delta["message"]), "late")
+        await events.tell(uuid.UUID(conversation), later)
+        filled = await window.until("delta")
+        gate.open()
+        return filled
+
+    filled = play(scene())
+    assert (filled["offset"], filled["text"]) == (4, "lost late")
