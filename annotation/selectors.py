@@ -10,6 +10,7 @@ from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
 from annotation.models import Judgment, Project, PromptItem, Task
+from config.models import User
 
 CHUNK = 1000
 
@@ -148,6 +149,19 @@ def counts_of(project_ids: Iterable[int]) -> dict[int, dict[str, int]]:
         ("tasks", "open", "done", "wanted", "held", "judgments", "people", "prompts"), 0
     )
     return {pk: empty | found[pk] for pk in ids}
+
+
+def given(project_id: int) -> int:
+    """How many judgments of a project stand."""
+    return Judgment.objects.standing().filter(project=project_id).count()
+
+
+def judged_by(user: User, *, since: datetime) -> dict[int, int]:
+    """How many judgments of this person stand since a moment, by project."""
+    rows = Judgment.objects.of(user).filter(withdrawn_at=None, created_at__gte=since)
+    return dict(
+        rows.exclude(assignment=None).order_by().values_list("project_id").annotate(Count("id"))
+    )
 
 
 def log_position() -> datetime:

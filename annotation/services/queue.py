@@ -466,3 +466,11 @@ def project_of(*, assignment_id: UUID, by: User) -> str:
         .values_list("task__project__slug", flat=True)
         .get(pk=assignment_id)
     )
+
+
+def valid_uuid(value: object) -> UUID:
+    """A UUID out of a client's text. Raises Invalid otherwise."""
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise Invalid("This is not an id.", fields={"id": "must be a UUID"}) from None
