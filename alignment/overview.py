@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.core.cache import cache
+
 from alignment import plots, selectors
 from alignment.models import Round, Run
 from annotation import selectors as annotation
@@ -11,6 +13,9 @@ from inference import selectors as inference
 from inference.models import Deployment, ModelVersion
 
 ROUNDS = 20
+
+#: Many open consoles ask for the same counts; they are read so often and no oftener.
+COUNTS_SECONDS = 2
 
 #: A round's or run's state as a badge: its tone (static/css/components/badge.css).
 TONES = {
@@ -26,7 +31,12 @@ TONES = {
 
 
 def live_counts(project: Project) -> dict[str, int]:
-    """The numbers at the head of the console: what people did so far."""
+    """The numbers at the head of the console: what people did, as of a moment ago."""
+    key = f"alignment:counts:{project.pk}"
+    return cache.get_or_set(key, lambda: _counts(project), COUNTS_SECONDS)
+
+
+def _counts(project: Project) -> dict[str, int]:
     judged = annotation.counts(project)
     chats = feedback.counts(project_ids=[project.pk])
     return {

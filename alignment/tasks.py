@@ -5,20 +5,20 @@ from celery import shared_task
 from alignment.services import rounds, runs, supervision
 
 
-@shared_task(name="alignment.tasks.execute_round", queue="train")
+@shared_task(name="alignment.tasks.execute_round")
 def execute_round(round_id: str) -> None:
     """Move a round on."""
     rounds.advance(round_id)
 
 
-@shared_task(name="alignment.tasks.execute_run", queue="train")
+@shared_task(name="alignment.tasks.execute_run")
 def execute_run(run_id: str) -> None:
     """Work on a run, then move its round on."""
     if runs.execute(run_id):
         runs.after(run_id)
 
 
-@shared_task(name="alignment.tasks.supervise", queue="default", acks_late=False)
+@shared_task(name="alignment.tasks.supervise", acks_late=False)
 def supervise() -> None:
     """See to jobs whose worker died."""
     supervision.supervise()

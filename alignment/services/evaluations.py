@@ -16,7 +16,7 @@ from alignment.services import assembly, files, parquet
 from alignment.services.process import Lines, Trainer, log_tail
 from alignment.services.records import prompt_json, split_of
 from annotation import formats
-from annotation.formats.items import Read, TaskIn
+from annotation.formats.items import Format, Read, TaskIn
 from annotation.formats.lines import read as read_lines
 from annotation.prompts import normalise, prompt_hash
 from config.errors import DomainError, Invalid
@@ -39,6 +39,7 @@ def evaluate(
     trained on a snapshot only prompts held out by the snapshot's rule are scored, unless
     `everything`. Raises Invalid, TooLittleData or RunFailed with one sentence.
     """
+    reader = formats.find(format)
     artefact, version = _find(model)
     share = None if everything else _eval_share(version)
     folder = Path(settings.RUNS_DIR) / f"evaluate-{uuid.uuid4().hex}"
@@ -46,7 +47,7 @@ def evaluate(
     try:
         (folder / "data").mkdir()
         tally: Counter = Counter()
-        rows = _pairs(path, format, share, tally)
+        rows = _pairs(path, reader, share, tally)
         scored = parquet.write(folder / "data" / "pairs.parquet", rows, assembly.PAIRS)
         if not scored:
             raise TooLittleData(_nothing(path, tally))
@@ -86,10 +87,10 @@ def _eval_share(version: ModelVersion | None) -> float | None:
 
 
 def _pairs(
-    path: Path, format: str, share: float | None, tally: Counter
+    path: Path, reader: Format, share: float | None, tally: Counter
 ) -> Iterator[dict[str, Any]]:
     """The judged pairs of the file as trainer rows; what is left out is counted by reason."""
-    for read in _read(path, format):
+    for read in _read(path, reader):
         if read.error is not None:
             tally["unreadable"] += 1
             continue
@@ -105,8 +106,7 @@ def _pairs(
         yield from _judged(read.item, prompt, share, tally)
 
 
-def _read(path: Path, format: str) -> Iterator[Read]:
-    reader = formats.find(format)
+def _read(path: Path, reader: Format) -> Iterator[Read]:
     try:
         with open(path, "rb") as stream:
             yield from reader.read(read_lines(stream))

@@ -151,9 +151,9 @@ def _advance(turn: Round) -> Run | None:
             return outcome.run if outcome.run.state == Run.State.QUEUED else None
         if not _note(turn, turn.step, outcome.state, outcome.sentence):
             return None
-        following = STEPS.index(turn.step) + 1
-        if outcome.ends or following == len(STEPS):
-            _write(turn, state=outcome.ends or _verdict(turn), finished_at=timezone.now())
+        following = STEPS.index(outcome.then or turn.step) + (0 if outcome.then else 1)
+        if following == len(STEPS):
+            _write(turn, state=_verdict(turn), finished_at=timezone.now())
             events.round_changed(turn)
             return None
         _write(turn, step=STEPS[following])
@@ -164,10 +164,9 @@ def _verdict(turn: Round) -> str:
 
 
 def _fail(turn: Round, error: Exception) -> None:
-    released = turn.steps.get("deploy", {}).get("state") == "done"
     reason = in_words(error)
-    if released and turn.step == Round.Step.ASK:
-        # The new policy serves; that nobody was asked about it does not undo this.
+    if turn.step == Round.Step.ASK:
+        # The verdict stands and serves; that nobody was asked about it does not undo this.
         _note(turn, turn.step, "failed", reason)
         _write(turn, state=_verdict(turn), finished_at=timezone.now())
     else:

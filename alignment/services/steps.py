@@ -24,11 +24,11 @@ GROUP_LEAST = 20
 
 @dataclass(frozen=True)
 class Done:
-    """The step is finished; `ends` is the state in which it ends the whole round, if it does."""
+    """The step is finished; the round goes on with the next step, or with `then`."""
 
     sentence: str
     state: str = "done"
-    ends: str = ""
+    then: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ def snapshot(turn: Round) -> Done:
 
 
 def reward(turn: Round) -> Done | Waiting:
-    """Refit the reward model; the round ends here when the refit is not fit for use."""
+    """Refit the reward model; one that is not fit for use is not optimised against.
+
+    People are then asked for more judgments, which is what such a reward model needs.
+    """
     run = _run(turn, "reward", recipe=turn.config["recipe"], params=turn.config["reward"])
     if run.state != Run.State.DONE:
         return _wait(run)
@@ -71,7 +74,7 @@ def reward(turn: Round) -> Done | Waiting:
     if not verdict.passed:
         _refuse(turn, run.model, verdict.as_dict(), numbers)
         said = " ".join(verdict.failures)
-        return Done(f"Not good enough to optimise against. {said}", "refused", "refused")
+        return Done(f"Not good enough to optimise against. {said}", "refused", Round.Step.ASK)
     return Done(f"Held-out accuracy {_with_interval(run.metrics, 'accuracy')}.")
 
 

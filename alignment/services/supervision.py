@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.core.cache import cache
+from django.db.models import Q
 from django.utils import timezone
 
 from alignment import conf, events
@@ -30,7 +31,9 @@ def supervise() -> dict[str, int]:
         elif run.round_id:
             execute_round.delay(str(run.round_id))
     unheard = timezone.now() - timedelta(seconds=RESEND_SECONDS)
-    for run in Run.objects.filter(state=Run.State.QUEUED, heartbeat_at__lt=unheard):
+    never = Q(heartbeat_at=None, round=None, created_at__lt=unheard)
+    lost = Run.objects.filter(Q(heartbeat_at__lt=unheard) | never, state=Run.State.QUEUED)
+    for run in lost:
         runs.launch(run=run)
         done["sent"] += 1
     for turn in Round.objects.filter(state__in=Round.ACTIVE):

@@ -81,3 +81,16 @@ def unjudged_task(project: Project) -> TaskIn:
         prompt="What is left?",
         candidates=[CandidateIn("This."), CandidateIn("That.")],
     )
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Messages that would go to the workers, instead of going there."""
+    from alignment import tasks
+
+    messages: list[tuple[str, str]] = []
+    for name in ("execute_round", "execute_run"):
+        monkeypatch.setattr(
+            getattr(tasks, name), "delay", lambda pk, name=name: messages.append((name, pk))
+        )
+    return messages

@@ -1,7 +1,9 @@
 """Stands in for the trainer where the real one would be slow: same files in, same files out.
 
 Learns nothing. `behave.json` beside the run folders changes what it does to a task:
-`{"policy": "crash"}`, `"refuse"`, `"die once"` (killed the first time), `"hang"`, `"no artefact"`.
+`{"policy": "crash"}`, `"refuse"`, `"die once"` (killed the first time),
+`"hang"`, `"no artefact"`, `"worse"`,
+`"guesses"`.
 """
 
 import json
@@ -40,6 +42,8 @@ def main(folder: Path) -> int:
         (folder / "died").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     metrics = TASKS[name](folder, run)
+    if what == "guesses":
+        metrics |= {"accuracy": 0.51, "accuracy_ci": [0.4, 0.6]}
     if what == "worse":
         metrics |= {"win_rate": 0.4, "win_rate_ci": [0.3, 0.5]}
     if what == "no artefact":

@@ -92,6 +92,33 @@ def test_a_policy_that_is_not_better_is_refused_and_the_live_one_stays(judged, q
     assert {c.model_version.name for c in fresh.candidates.all()} == {"first"}
 
 
+def test_a_reward_model_that_guesses_is_not_optimised_against_and_people_are_asked(
+    judged, quick_trainer
+):
+    quick_trainer(reward="guesses")
+    turn = play(judged)
+    assert turn.state == Round.State.REFUSED
+    assert set(turn.runs.values_list("task", flat=True)) == {"reward", "ask"}
+    decision = Decision.objects.get()
+    assert (decision.action, decision.model.name) == ("refuse", "taste-r1-reward")
+    assert "accuracy" in decision.reason
+    assert Task.objects.filter(source="round").count() == 6
+
+
+def test_asking_that_fails_does_not_undo_a_release(judged, quick_trainer, monkeypatch):
+    from alignment.services import asking
+
+    def no_room(**anything):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(asking, "ask", no_room)
+    turn = play(judged)
+    assert turn.state == Round.State.RELEASED
+    assert turn.steps["ask"]["state"] == "failed"
+    assert "disk is full" in turn.steps["ask"]["sentence"]
+    assert live_policy(project="taste").name == "taste-r1"
+
+
 def test_too_few_judgments_end_the_round_with_what_is_missing(project, quick_trainer):
     turn = play(project)
     assert turn.state == Round.State.FAILED
