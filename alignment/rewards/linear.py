@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .losses import bradley_terry, reaction
+from .threads import few_threads
 
 GRID = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 
@@ -102,7 +103,9 @@ def fit(
         value.backward()
         return value
 
-    optimiser.step(closure)
+    work = 4.0 * weights.numel() * (len(difference) + len(problem.rows))
+    with few_threads(work, weights.device.type):
+        optimiser.step(closure)
     return weights.detach(), bias.detach()
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from alignment.rewards.threads import few_threads
+
 from .modeling import Policy
 
 
@@ -35,6 +37,18 @@ def truncate_top_p(logits: Tensor, top_p: float) -> Tensor:
     before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
     drop = torch.zeros_like(before, dtype=torch.bool).scatter(-1, index, before >= top_p)
     return logits.masked_fill(drop, float("-inf"))
+
+
+def draw(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """One index a row of `(B, V)` probabilities, `(B, 1)`, by inverting the cumulative sum.
+
+    `torch.multinomial` draws V numbers a row; this draws one. A weight of zero is never chosen.
+    """
+    total = weights.double().cumsum(-1)
+    u = torch.rand(len(weights), 1, generator=generator, dtype=torch.float64, device=weights.device)
+    index = torch.searchsorted(total, u * total[:, -1:], right=True)
+    last = (weights > 0).long().cumsum(-1).argmax(-1, keepdim=True)
+    return torch.minimum(index, last)
 
 
 def stable_seed(*parts: object) -> int:
@@ -62,21 +76,23 @@ def sample(
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     per_call = max(1, batch // n)
+    size = sum(p.numel() for p in policy.lm.parameters())
     out: list[list[Answer]] = [[] for _ in prompts]
     generator = torch.Generator(device=device).manual_seed(stable_seed("sample", seed))
     done = 0
     for start in range(0, len(order), per_call):
         chosen = order[start : start + per_call]
-        answers = _group(
-            policy,
-            [prompts[i] for i in chosen],
-            n,
-            temperature,
-            top_p,
-            max_new_tokens,
-            generator,
-            device,
-        )
+        with few_threads(2.0 * per_call * n * size, device):
+            answers = _group(
+                policy,
+                [prompts[i] for i in chosen],
+                n,
+                temperature,
+                top_p,
+                max_new_tokens,
+                generator,
+                device,
+            )
         for i, row in zip(chosen, answers, strict=True):
             out[i] = row
         done += len(chosen)
@@ -130,7 +146,7 @@ def _group(
     for step in range(min(max_new_tokens, room)):
         logits = logits.float()
         weights = truncate_top_p(logits / temperature, top_p).softmax(-1)
-        token = torch.multinomial(weights, 1, generator=generator)
+        token = draw(weights, generator)
         logp = logits.log_softmax(-1).gather(1, token)[:, 0]
         ended = torch.isin(token[:, 0], eos).cpu()
         total[alive] += logp.double().cpu()

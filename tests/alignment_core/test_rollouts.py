@@ -136,3 +136,16 @@ def test_a_preference_row_keeps_tokens_and_labels_by_agreement():
     assert row["soft_label"] == pytest.approx(2 / 3)
     assert (row["chosen_ids"], row["rejected_ids"]) == ([1, 2], [3])
     assert preference_row(chosen, rejected, pair)["soft_label"] == 1.0
+
+
+def test_drawing_follows_the_weights_and_never_takes_a_zero():
+    from alignment.trainer.generate import draw, truncate_top_p
+
+    weights = torch.tensor([0.0, 0.5, 0.0, 0.3, 0.2, 0.0]).repeat(20000, 1)
+    drawn = draw(weights, torch.Generator().manual_seed(0))[:, 0]
+    share = torch.bincount(drawn, minlength=6) / 20000
+    assert share.tolist() == pytest.approx([0.0, 0.5, 0.0, 0.3, 0.2, 0.0], abs=0.015)
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
+    kept = truncate_top_p(logits, 0.75).isfinite()[0].tolist()
+    assert kept == [True, True, False, False]
+    assert torch.equal(truncate_top_p(logits, 1.0), logits)

@@ -1,4 +1,4 @@
-"""Intervals, win rates, calibration and the gate: by hand, by identity, against scipy and sklearn."""
+"""Intervals, win rates, calibration, the gate: by hand, by identity, against scipy, sklearn."""
 
 from __future__ import annotations
 
