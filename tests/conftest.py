@@ -4,15 +4,33 @@ alice and ben annotate, rita reviews, remy researches, adam administers; mallory
 but belongs to no project.
 """
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from config.embedded import locations
 from config.models import AccessKey, Role, User
 
 PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def data_folder() -> Iterator[Path]:
+    """A folder for a data folder of its own, with what it leaves in /tmp removed at the end.
+
+    Not pytest's: PostgreSQL runs as another user when root tests, and every other session of
+    pytest shuts that user out of pytest's folder again.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="preferendum-test-"))
+    yield folder
+    for var_dir in (folder, *folder.rglob("var*")):
+        shutil.rmtree(locations(var_dir).socket_dir, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The embedded PostgreSQL and Valkey: durable, private, and started again after a kill."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +16,8 @@ from config.embedded.services import running
 
 
 @pytest.fixture(scope="module")
-def where(tmp_path_factory):
-    made = locations(tmp_path_factory.mktemp("embedded") / "a folder with spaces" / "var")
-    yield made
-    shutil.rmtree(made.socket_dir, ignore_errors=True)
+def where(data_folder):
+    return locations(data_folder / "a folder with spaces" / "var")
 
 
 def kill(pid):
@@ -60,17 +57,14 @@ def test_a_lock_file_whose_number_went_to_another_process_does_not_stop_the_star
         assert read_pid(lock) != os.getpid()
 
 
-def test_a_cluster_whose_making_was_interrupted_is_made_anew(tmp_path):
-    where = locations(tmp_path / "var")
+def test_a_cluster_whose_making_was_interrupted_is_made_anew(data_folder):
+    where = locations(data_folder / "var-half-made")
     half = where.var_dir / "postgres.new"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("18\n")
-    try:
-        with running(where, durable=False), psycopg.connect(where.database_url) as connection:
-            assert connection.execute("SELECT '[1]'::vector").fetchone()
-        assert not half.exists()
-    finally:
-        shutil.rmtree(where.socket_dir, ignore_errors=True)
+    with running(where, durable=False), psycopg.connect(where.database_url) as connection:
+        assert connection.execute("SELECT '[1]'::vector").fetchone()
+    assert not half.exists()
 
 
 def test_nothing_listens_on_the_network(where):

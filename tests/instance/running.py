@@ -73,7 +73,7 @@ class Instance:
                 start_new_session=True,
             )
 
-    def start(self, *, seconds: float = 120) -> float:
+    def start(self, *, seconds: float = 240) -> float:
         """Start and wait for the page; returns how long it took."""
         begun = time.monotonic()
         self.output.unlink(missing_ok=True)

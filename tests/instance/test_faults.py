@@ -4,7 +4,6 @@ The tests share one instance, in this order; each but the last leaves it serving
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,12 +18,11 @@ pytestmark = pytest.mark.instance
 
 
 @pytest.fixture(scope="module")
-def instance(tmp_path_factory):
-    made = Instance(tmp_path_factory.mktemp("instance") / "var")
+def instance(data_folder):
+    made = Instance(data_folder / "var")
     made.start()
     yield made
     made.stop()
-    shutil.rmtree(made.where.socket_dir, ignore_errors=True)
 
 
 def count_users(instance):
