@@ -5,12 +5,13 @@
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
+DATA := ../shared/data
 INSTALL := sh config/launch/install.sh
 
-.PHONY: help install-dev run stop test demo bench lab lint format ci vllm-cpu
+.PHONY: help install-dev run stop test demo bench lint format ci vllm-cpu
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 
 run: ## install, start and serve everything on http://127.0.0.1:8000
 	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) -m config.launch run
@@ -24,11 +25,8 @@ test: ## install what tests need and run all but browser and vLLM tests
 demo: ## the whole loop with simulated people, through the real doors
 	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) manage.py demo $(ARGS)
 
-bench: ## the benchmarks
-	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) manage.py bench $(ARGS)
-
-lab: ## claims of papers, reproduced on small tasks
-	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) -m alignment.lab $(ARGS)
+bench: ## reward models on the published pairs in ../shared/data, beside their baselines
+	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) -m alignment.lab.real_pairs $(DATA) $(ARGS)
 
 lint: ## check format and style
 	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && $(PY) -m ruff format --check . && $(PY) -m ruff check .

@@ -125,7 +125,7 @@ class Instance:
         """Whether every part answers, generation included."""
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:  # noqa: S310
-                return answer.status == 200
+                return json.load(answer)["engine"] == "ok"
         except (urllib.error.URLError, OSError):
             return False
 
