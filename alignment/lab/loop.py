@@ -23,6 +23,8 @@ from alignment.lab.offline import answers_of, prompt_rows, train, write
 from inference.starter.manners import held_out_prompts, training_prompts
 
 RESEARCHER = "sim-researcher"
+#: Settings of the rounds that differ from the project's: enough new pairs for people to judge.
+ROUND = {"sample_prompts": 160, "eval_prompts": 64, "ask": 72, "ask_random": 24}
 ENDED = ("released", "refused", "failed", "cancelled")
 
 
@@ -85,7 +87,10 @@ class Loop:
         self.rng = random.Random(f"loop {plan.seed}")
         self.asked = training_prompts(40)
         self.rng.shuffle(self.asked)
-        self.held = held_out_prompts()[: plan.held_out]
+        # Some held-out prompts are imported with the demo project, where a round may sample
+        # answers to them; what is measured on must have been seen by no part of the loop.
+        imported = set(held_out_prompts())
+        self.held = [p for p in held_out_prompts(40) if p not in imported][: plan.held_out]
         self.judgments = self.reactions = 0
         self.seconds: Counter[str] = Counter()
         self.baseline: dict = {}
@@ -98,6 +103,7 @@ class Loop:
             for person in self.plan.team:
                 body = {"username": person.name, "role": "annotator"}
                 await rest.call("POST", f"/api/projects/{self.plan.project}/members/", json=body)
+            await self._timed("tasks", self._tasks(rest))
             for number in range(1, self.plan.rounds + 1):
                 seen = await self._timed("chat", self._chat(number))
                 await self._timed("judge", self._judge(number))
@@ -117,6 +123,32 @@ class Loop:
         result = await work
         self.seconds[part] += time.monotonic() - started
         return result
+
+    async def _tasks(self, rest: Rest) -> None:
+        """Import pairs of answers of the first policy, so that round one has enough to judge."""
+        prompts = self.asked[: self.plan.judged]
+        folder = self.scratch / "tasks"
+        run = {
+            "task": "sample",
+            "seed": self.plan.seed,
+            "model": str(self.first),
+            "prompts": write(folder / "data" / "prompts.parquet", prompt_rows(prompts)),
+            "params": {"n": 2, "max_new_tokens": 160, "batch": 256},
+        }
+        await asyncio.to_thread(train, folder, run, self.scratch / "cache")
+        answers = answers_of(folder / "artefact" / "samples.parquet")
+        tasks = [
+            {
+                "external_id": f"simulation-{index}",
+                "kind": "pairwise",
+                "prompt": [{"role": "user", "content": prompt}],
+                "candidates": [{"content": text, "model": "starter"} for text in sorted(pair)],
+                "overlap": 1,
+            }
+            for index, (prompt, pair) in enumerate(answers.items())
+            if len(set(pair)) > 1
+        ]
+        await rest.call("POST", f"/api/projects/{self.plan.project}/tasks/", json=tasks)
 
     async def _chat(self, number: int) -> float | None:
         """Users ask and react; returns the mean gold reward of what they were answered."""
@@ -181,7 +213,7 @@ class Loop:
 
     async def _round(self, rest: Rest, number: int) -> dict:
         """Start a round and wait for its end; DoorError with the reason when it fails."""
-        config = {"seed": self.plan.seed * 1000 + number} | self.plan.config
+        config = {"seed": self.plan.seed * 1000 + number} | ROUND | self.plan.config
         body = {"project": self.plan.project, "config": config}
         turn = await rest.call("POST", "/api/rounds/", json=body)
         while turn["state"] not in ENDED:
@@ -223,24 +255,27 @@ class Loop:
     def _evaluate(self, number: int, live: str) -> dict:
         folder = self.scratch / f"measure-{number}"
         own = self.models / live
+        changed = own.is_dir()
         measured = train(
             folder,
             {
                 "task": "evaluate",
                 "kind": "policy",
                 "seed": 7,
-                "model": str(own if own.is_dir() else self.first),
+                "model": str(own if changed else self.first),
                 "baseline": str(self.first),
                 "reward_model": str(self.models / f"{self.plan.project}-r{number}-reward"),
                 "prompts": write(folder / "data" / "prompts.parquet", prompt_rows(self.held)),
-                "params": {"n": self.plan.samples, "max_new_tokens": 160},
+                "params": {"n": self.plan.samples, "max_new_tokens": 160, "batch": 256},
             },
             self.scratch / "cache",
         )
         answered = folder / "artefact" / "answers.parquet"
         taste = TASTES[self.plan.taste]
         first = gold_of(taste, answers_of(answered, "baseline"))
-        result = asdict(compare(gold_of(taste, answers_of(answered, "model")), first))
+        # The first policy against itself is even by definition; two draws would only add noise.
+        own_gold = gold_of(taste, answers_of(answered, "model")) if changed else first
+        result = asdict(compare(own_gold, first))
         if not self.baseline:
             alone = compare(first, first)
             self.baseline = {
@@ -252,7 +287,8 @@ class Loop:
             key: [round(v, 4) for v in value] if isinstance(value, tuple) else round(value, 4)
             for key, value in result.items()
         }
-        return rounded | {"kl": measured["kl"], "mean_tokens": measured["mean_tokens"]}
+        tokens = measured["mean_tokens" if changed else "baseline_mean_tokens"]
+        return rounded | {"kl": measured["kl"] if changed else 0.0, "mean_tokens": tokens}
 
 
 async def _together(work: Iterable) -> None:

@@ -46,7 +46,7 @@ class Settings:
     rounds: int = 3
     annotators: int = 6
     users: int = 8
-    judged: int = 128
+    judged: int = 200
     reacted: int = 96
     sample_prompts: int = 128
     eval_prompts: int = 96
@@ -77,10 +77,21 @@ def write(path: Path, rows: list[dict]) -> str:
     return str(path)
 
 
-def train(folder: Path, run: dict, cache: Path) -> dict:
-    """Run one task of the trainer to its end and return its metrics; RuntimeError if it failed."""
+def train(folder: Path, run: dict, cache: Path, inside: bool = False) -> dict:
+    """Run one task of the trainer to its end and return its metrics; RuntimeError if it failed.
+
+    `inside` runs it in this process, which saves the start of another.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(run | {"cache": str(cache)}, indent=2))
+    if inside:
+        from alignment.trainer.__main__ import execute
+
+        execute(folder)
+        found = json.loads((folder / "report.json").read_text())
+        if found["status"] != "done":
+            raise RuntimeError(f"{run['task']} failed: {found['reason']}")
+        return found["metrics"]
     command = [sys.executable, "-m", "alignment.trainer", str(folder)]
     root = Path(__file__).resolve().parents[2]
     environ = os.environ | {"PYTHONPATH": str(root), "HF_HUB_OFFLINE": "1"}
@@ -164,29 +175,29 @@ def simulate(settings: Settings) -> dict:
         fresh = rng.sample(asked, min(len(asked), settings.judged))
         run = {"task": "sample", "model": str(live), "params": {"n": 3, "max_new_tokens": 160}}
         run["prompts"] = write(folder / "fresh.parquet", prompt_rows(fresh))
-        train(folder / "fresh", base | run, cache)
+        train(folder / "fresh", base | run, cache, inside=True)
         answers = answers_of(folder / "fresh/artefact/samples.parquet")
         pairs += judge(answers, team, settings.judged, rng)
         reactions += react(answers, crowd, settings.reacted, rng)
         files = {"pairs": write(folder / "pairs.parquet", pairs)}
         files["reactions"] = write(folder / "reactions.parquet", reactions)
         run = {"task": "reward", "params": settings.reward, **files}
-        reward = train(folder / "reward", base | run, cache)
+        reward = train(folder / "reward", base | run, cache, inside=True)
         judge_model = str(folder / "reward/artefact")
         fresh = rng.sample(asked, min(len(asked), settings.sample_prompts))
         run = {"task": "sample", "model": str(live), "params": SAMPLE | settings.sample}
         run["prompts"] = write(folder / "sample.parquet", prompt_rows(fresh))
-        train(folder / "sample", base | run | {"reward_model": judge_model}, cache)
+        train(folder / "sample", base | run | {"reward_model": judge_model}, cache, inside=True)
         sampled = pq.read_table(folder / "sample/artefact/pairs.parquet").to_pylist()
         mixed = [r for r in sampled if r["chosen"] != r["rejected"]] + pairs
         run = {"task": "policy", "model": str(live), "params": POLICY | settings.policy}
         run["pairs"] = write(folder / "mixed.parquet", mixed)
-        policy = train(folder / "policy", base | run, cache)
+        policy = train(folder / "policy", base | run, cache, inside=True)
         new = folder / "policy/artefact"
         run = {"task": "evaluate", "kind": "policy", "model": str(new), "prompts": held_file}
         run |= {"baseline": str(first), "reward_model": judge_model}
         run["params"] = {"n": settings.eval_samples, "max_new_tokens": 160}
-        measured = train(folder / "evaluate", base | {"seed": 7} | run, cache)
+        measured = train(folder / "evaluate", base | {"seed": 7} | run, cache, inside=True)
         answered = folder / "evaluate/artefact/answers.parquet"
         result = compare(
             gold_of(taste, answers_of(answered, "model")),
