@@ -1,4 +1,5 @@
-// <time is written by the server; this keeps it current: <relative-time datetime="…">text</relative-time>
+// The server writes the words; this keeps them current:
+// <relative-time datetime="…" format="long|short|narrow">3 May 2026</relative-time>
 
 import { absoluteTime, relativeTime } from "lib/format";
 
@@ -22,7 +23,7 @@ class RelativeTime extends HTMLElement {
   #show() {
     const date = new Date(this.getAttribute("datetime"));
     if (Number.isNaN(date.getTime())) return; // the server's text stands
-    this.textContent = relativeTime(date);
+    this.textContent = relativeTime(date, { style: this.getAttribute("format") ?? "long" });
     this.title = absoluteTime(date);
   }
 }

@@ -39,10 +39,10 @@ const STEPS = [
   ["day", 86_400], ["hour", 3600], ["minute", 60],
 ];
 
-/** "3 minutes ago", "in 2 hours", "now" */
-export function relativeTime(date, now = new Date()) {
+/** "3 minutes ago", "in 2 hours", "now"; with style "narrow": "3m ago". */
+export function relativeTime(date, { now = new Date(), style = "long" } = {}) {
   const seconds = (new Date(date) - now) / 1000;
-  const words = new Intl.RelativeTimeFormat(language(), { numeric: "auto" });
+  const words = new Intl.RelativeTimeFormat(language(), { numeric: "auto", style });
   for (const [unit, size] of STEPS) {
     if (Math.abs(seconds) >= size) return words.format(Math.round(seconds / size), unit);
   }
