@@ -53,6 +53,7 @@ class Generation:
         self.ended = False
         self.position = 0  # in the engine's waiting line; 0 = its turn has come
         self._begun = False
+        self._closing = False
         self._prompt = turn.prompt
         self._siblings = list(turn.tree.siblings(turn.answer))
         self._attended = attended
@@ -93,7 +94,8 @@ class Generation:
 
     async def _run(self) -> None:
         self._begun = True
-        helpers = [asyncio.create_task(self._relay()), asyncio.create_task(self._watch())]
+        relay = asyncio.create_task(self._relay())
+        watch = asyncio.create_task(self._watch())
         state, error = State.FAILED, RESTARTED
         try:
             await self._write()
@@ -107,8 +109,10 @@ class Generation:
             logger.exception("Answer %s failed", self.answer.pk)
             error = "Something went wrong while the answer was written. Ask again to retry."
         finally:
-            for helper in helpers:
-                helper.cancel()
+            watch.cancel()
+            self._closing = True
+            self._changed.set()
+            await relay  # never cancelled: a piece on its way would be lost
             await self._finish(state, error)
             self.ended = True
             async with self._grown:
@@ -148,6 +152,9 @@ class Generation:
             await self._changed.wait()
             self._changed.clear()
             await self._flush()
+            if self._closing:  # the end may have come during that flush
+                await self._flush()
+                return
             await asyncio.sleep(TOGETHER_SECONDS)
 
     async def _flush(self) -> None:
@@ -185,7 +192,6 @@ class Generation:
 
     async def _finish(self, state: str, error: str) -> None:
         """Store the answer before anybody is told that it is done."""
-        await self._flush_quietly()
         answer = self.answer
         counted = self.usage
         values = {
@@ -214,10 +220,6 @@ class Generation:
             await events.tell(self.conversation_id, done, busy)
         else:
             await events.tell(self.conversation_id, done)
-
-    async def _flush_quietly(self) -> None:
-        with suppress(asyncio.CancelledError):
-            await self._flush()
 
     async def _store(self, values: dict) -> bool:
         """Write to the database, again if it is away for a moment; the sweep is the last resort."""

@@ -159,6 +159,27 @@ def test_a_window_that_comes_back_in_mid_answer_hears_the_rest_and_nothing_twice
     assert before + rest == whole
 
 
+def test_nothing_is_lost_between_the_last_piece_and_the_end(
+    alice, served, engine_double, begin, open_window, play
+):
+    words = [f"w{number} " for number in range(40)]
+    engine_double.says(*words)
+    conversation = begin(alice)
+
+    async def scene():
+        window, _ = await open_window(alice, conversation)
+        for _ in range(5):
+            done = await window.answer("Go")
+            told = "".join(
+                one["text"]
+                for one in window.heard
+                if one["type"] == "delta" and one["message"] == done["id"]
+            )
+            assert told == done["text"] == "".join(words)
+
+    play(scene())
+
+
 def test_two_windows_hear_the_same(alice, served, engine_double, begin, open_window, play):
     conversation = begin(alice)
 
