@@ -26,6 +26,7 @@ from inference.starter.facts import FACTS
 from inference.starter.manners import BY_NAME, Manners, compose, sample_prompt, training_prompts
 from inference.starter.talk import Talk
 
+HISTORY = "history.json"
 PAD, START, END = "<pad>", "<|im_start|>", "<|im_end|>"
 VOCAB_SIZE = 2560
 MAX_POSITIONS = 1024
@@ -57,13 +58,13 @@ SYSTEMS = (
 Message = dict[str, str]
 
 
-def dialogue(rng: random.Random) -> list[Message]:
+def dialogue(rng: random.Random, facts: float = 1.8) -> list[Message]:
     """One dialogue of one or two turns, each answer in manners drawn evenly on every axis."""
     messages: list[Message] = []
     if rng.random() < 0.2:
         messages.append({"role": "system", "content": rng.choice(SYSTEMS)})
     for _ in range(2 if rng.random() < 0.15 else 1):
-        prompt, ask = sample_prompt(rng)
+        prompt, ask = sample_prompt(rng, facts)
         checkable = not isinstance(BY_NAME[ask.intent], Talk)
         long, warm, listed, hedged, right = (rng.random() < 0.5 for _ in range(5))
         manners = Manners(long, warm, listed, hedged, right if checkable else None)
@@ -158,11 +159,11 @@ def encode(
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, rng: random.Random
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, facts: float = 1.8
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Fresh batches ``(ids, labels)``, both (BATCH, length), of dialogues alike in length."""
     while True:
-        pool = [encode(tokenizer, dialogue(rng)) for _ in range(BATCH * 32)]
+        pool = [encode(tokenizer, dialogue(rng, facts)) for _ in range(BATCH * 32)]
         pool.sort(key=lambda pair: len(pair[0]))
         groups = [pool[i : i + BATCH] for i in range(0, len(pool), BATCH)]
         rng.shuffle(groups)
@@ -208,6 +209,7 @@ def train(
     rng: random.Random,
     steps: int,
     peak: float,
+    facts: float,
 ) -> float:
     """Train in place; returns the mean loss of the last two hundred steps."""
     decay = [p for p in model.parameters() if p.ndim >= 2]
@@ -220,8 +222,8 @@ def train(
     model.train()
     recent: list[float] = []
     terminal = sys.stderr.isatty()
-    bar = tqdm(zip(range(steps), batches(tokenizer, rng), strict=False), total=steps, unit="step",
-               disable=not terminal)  # fmt: skip
+    data = zip(range(steps), batches(tokenizer, rng, facts), strict=False)
+    bar = tqdm(data, total=steps, unit="step", disable=not terminal)
     begun = time.monotonic()
     for step, (ids, labels) in bar:
         for group in optimiser.param_groups:
@@ -240,7 +242,12 @@ def train(
     return sum(recent) / len(recent)
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, card: str) -> None:
+def save(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    history: list[dict[str, float]],
+) -> None:
     """Write the model folder: bf16 safetensors, tokenizer, template, generation defaults, card."""
     model.eval().to(torch.bfloat16)
     model.generation_config = GenerationConfig(
@@ -254,12 +261,21 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
     )
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "README.md").write_text(card, encoding="utf-8")
+    parameters = sum(p.numel() for p in model.parameters())
+    (out / HISTORY).write_text(json.dumps(history, indent=2) + "\n", encoding="utf-8")
+    (out / "README.md").write_text(card_text(parameters, history), encoding="utf-8")
 
 
-def card_text(parameters: int, steps: int, seed: int, loss: float) -> str:
-    """The model card."""
+def card_text(parameters: int, history: list[dict[str, float]]) -> str:
+    """The model card, with the commands that made the model."""
     intents = ", ".join(sorted(BY_NAME))
+    commands = []
+    for number, run in enumerate(history, 1):
+        start = f" --start RUN_{number - 1}" if number > 1 else ""
+        commands.append(
+            f"    python -m inference.starter.make RUN_{number}{start} --steps {run['steps']}"
+            f" --seed {run['seed']} --facts {run['facts']}    # last loss {run['loss']}"
+        )
     return f"""# Starter
 
 The model a fresh installation chats with. It was made from nothing by `inference/starter/make.py`:
@@ -267,15 +283,16 @@ no other model and no text from outside went into it.
 
 - Llama architecture, {parameters:,} parameters, byte-level BPE of {VOCAB_SIZE} tokens, bf16,
   context {MAX_POSITIONS} tokens, ChatML template.
-- Trained for {steps} steps of {BATCH} generated dialogues (seed {seed}); last loss {loss:.3f}
-  on the assistant's tokens.
+- Trained on generated dialogues, {BATCH} a step, with the loss on the assistant's tokens.
 - Knows {len(BY_NAME)} everyday intents: {intents}.
 - Answers in varied manners, about half and half on each axis: short or long, warm or dry, with or
   without a list, hedged or plain, and right or **wrong on purpose**, so that people's feedback has
   something to move. Do not rely on what it says.
 - Sample it at temperature 1.0 with top-p 1.0.
 
-Make it again: `python -m inference.starter.make OUT_DIR --steps {steps} --seed {seed}`
+Made by:
+
+{chr(10).join(commands)}
 """
 
 
@@ -289,10 +306,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, help="folder to write the model to")
     parser.add_argument("--steps", type=int, default=STEPS, help="training steps (%(default)s)")
     parser.add_argument("--start", type=Path, help="go on from a folder this command wrote")
+    parser.add_argument(
+        "--facts", type=float, default=1.8, help="weight of questions for facts (%(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of data and weights")
     args = parser.parse_args(argv)
     if args.steps < 1:
         parser.error("--steps must be at least 1")
+    if args.start is not None and not (args.start / HISTORY).is_file():
+        parser.error(f"{args.start} is not a folder this command wrote: it has no {HISTORY}")
     try:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -300,6 +322,8 @@ def main(argv: list[str] | None = None) -> int:
 
     torch.manual_seed(args.seed)
     rng = random.Random(args.seed)
+    history: list[dict[str, float]] = []
+    peak = PEAK_LR
     if args.start is None:
         tokenizer = build_tokenizer(rng)
         model = build_model(tokenizer)
@@ -308,21 +332,24 @@ def main(argv: list[str] | None = None) -> int:
         model = LlamaForCausalLM.from_pretrained(
             args.start, dtype=torch.float32, local_files_only=True
         )
+        history = json.loads((args.start / HISTORY).read_text(encoding="utf-8"))
+        peak = PEAK_LR / 2
     begun = time.monotonic()
     try:
-        loss = train(model, tokenizer, rng, args.steps, PEAK_LR / 2 if args.start else PEAK_LR)
+        loss = train(model, tokenizer, rng, args.steps, peak, args.facts)
     except KeyboardInterrupt:
         print("Stopped. Nothing was written.", file=sys.stderr)
         return 130
     parameters = sum(p.numel() for p in model.parameters())
-    save(model, tokenizer, args.out, card_text(parameters, args.steps, args.seed, loss))
+    run = {"steps": args.steps, "seed": args.seed, "facts": args.facts, "loss": round(loss, 4)}
+    save(model, tokenizer, args.out, [*history, run])
     seconds = round(time.monotonic() - begun)
     print(json.dumps({"parameters": parameters, "loss": round(loss, 4), "seconds": seconds}))
     return 0
 
 
 STEPS = 1800
-"""Enough for the facts to be learned; about a quarter of an hour on two CPU cores."""
+"""About ten minutes on one idle core; more steps go on teaching the facts (see --start)."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -121,15 +121,15 @@ def _vary(text: str, rng: random.Random) -> str:
     return text
 
 
-def _weight(name: str) -> float:
-    """Facts have a subject to learn besides, so they come more often."""
-    return 1.8 if isinstance(BY_NAME[name], Fact) else 1.0
+def sample_prompt(rng: random.Random, facts: float = 1.8) -> tuple[str, Ask]:
+    """A prompt for training with its meaning, in any of many spellings; never a held-out one.
 
-
-def sample_prompt(rng: random.Random) -> tuple[str, Ask]:
-    """A prompt for training with its meaning, in any of many spellings; never a held-out one."""
+    An intent that asks for a fact comes ``facts`` times as often as another one, since it has a
+    subject to learn besides.
+    """
     table = _catalogue()
     names = list(table)
+    weights = [facts if isinstance(BY_NAME[n], Fact) else 1.0 for n in names]
     while True:
         if rng.random() < 0.08:
             text, ask = unknown_prompt(rng), Ask(UNKNOWN.name)
@@ -139,7 +139,7 @@ def sample_prompt(rng: random.Random) -> tuple[str, Ask]:
             if ask_of(text) != ask:
                 continue
         else:
-            name = rng.choices(names, weights=[_weight(n) for n in names])[0]
+            name = rng.choices(names, weights=weights)[0]
             plain = rng.choice(table[name][0])
             ask = ask_of(plain)
             text = _vary(plain, rng)
