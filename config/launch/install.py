@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +74,12 @@ def install(venv: Path, files: list[Path]) -> None:
     line += ["--disable-pip-version-check", "--no-input"]
     for path in files:
         line += ["-r", str(path)]
-    if subprocess.run(line, check=False).returncode != 0:
+    status = subprocess.run(line, check=False).returncode
+    if status != 0:
         free = shutil.disk_usage(venv).free // 2**20
         hint = f"\nThe disk has only {free} MB free." if free < NEEDED_MB else ""
+        if status < 0:
+            hint += f"\nIt was ended by {signal.Signals(-status).name}; perhaps memory was short."
         sys.exit(
             f"\nThe requirements could not be installed; the lines above say why.{hint}"
             "\nWhat was installed is kept; put it right and run the same command again.\n"
