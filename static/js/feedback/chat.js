@@ -22,7 +22,7 @@ class Chat {
   #socket = null;
   #ready = false; // a snapshot has come over the present connection
   #opening = false;
-  #asked = 0;
+  #asked = -Infinity;
   #busy = new Map(); // message id -> the server's words about being busy
   #thread = new Thread($("#thread"), this.#words);
   #scroller = new Scroller($("#scroll"), $("#jump"));
