@@ -200,6 +200,7 @@ def trl_source(name: str) -> str:
 def trl_loss(loss_type: str, values: dict, divergence: str = "reverse_kl", **settings):
     """The loss as TRL's DPOTrainer computes it: its own lines, run on our numbers in float32."""
     source = trl_source("dpo_trainer.py")
+    source = source[source.index("        chosen_logratios = chosen_logps - ref_chosen_logps") :]
     start = source.index("        if self.f_divergence_type")
     scores = source[start : source.index("        loss = 0.0", start)]
     branch = re.search(rf'if loss_type == "{loss_type}":\n(.*?)\n\s*elif', source, re.DOTALL)
