@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from annotation.models import Assignment
+from annotation.models import Assignment, Principle, Project
 from config.errors import Invalid
 
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
@@ -113,26 +113,110 @@ def _choice_of(body: dict) -> str:
     return str(body.get("outcome") or "")
 
 
-def _pairwise_body(form: QueryDict) -> dict:
+def _pairwise_body(form: QueryDict, project: Project) -> dict:
     choice = form.get("choice", "")
     if choice in ("tie", "both_bad"):
         return {"outcome": choice}
     preferred, _colon, strength = choice.partition(":")
-    if not (preferred.isascii() and preferred.isdigit() and strength.isdigit()):
+    if not (f"{preferred}{strength}".isascii() and preferred.isdigit() and strength.isdigit()):
         raise Invalid("Choose an answer first.", fields={"choice": "is missing"})
     return {"outcome": "preferred", "preferred": int(preferred), "strength": int(strength)}
 
 
-MORE = {"pairwise": _pairwise}
-BODIES = {"pairwise": _pairwise_body}
+# The other kinds ----------------------------------------------------------------------------
+
+RATES = ((0, _("very bad")), (1, _("bad")), (2, _("middling")), (3, _("good")), (4, _("very good")))
 
 
-def body_of(kind: str, form: QueryDict) -> dict:
+def _listwise(made: Desk) -> dict:
+    return {"places": [str(n) for n in range(1, len(made.candidates) + 1)]}
+
+
+def _listwise_body(form: QueryDict, project: Project) -> dict:
+    groups: dict[int, list[int]] = {}
+    unusable = []
+    for candidate, value in _named(form, "place"):
+        if value == "x":
+            unusable.append(candidate)
+        elif value.isascii() and value.isdigit() and len(value) < 4:
+            groups.setdefault(int(value), []).append(candidate)
+    return {"ranking": [groups[place] for place in sorted(groups)], "unusable": unusable}
+
+
+def _rating(made: Desk) -> dict:
+    project = made.assignment.task.project
+    return {"attributes": project.attributes, "rates": RATES}
+
+
+def _rating_body(form: QueryDict, project: Project) -> dict:
+    ratings = []
+    for n, attribute in enumerate(project.attributes):
+        for candidate, value in _named(form, f"rate-{n}"):
+            if value in ("0", "1", "2", "3", "4"):
+                ratings.append(
+                    {"candidate": candidate, "attribute": attribute, "value": int(value)}
+                )
+    return {"ratings": ratings}
+
+
+def _principle(made: Desk) -> dict:
+    project = made.assignment.task.project
+    return {"principles": list(Principle.objects.filter(project=project, is_active=True))}
+
+
+def _principle_body(form: QueryDict, project: Project) -> dict:
+    verdicts = []
+    for principle in Principle.objects.filter(project=project, is_active=True):
+        for candidate, value in _named(form, f"verdict-{principle.pk}"):
+            verdicts.append({"candidate": candidate, "principle": principle.pk, "verdict": value})
+    return {"verdicts": verdicts}
+
+
+def _span(made: Desk) -> dict:
+    project = made.assignment.task.project
+    return {
+        "categories": project.categories or ["fault"],
+        "missing": project.missing_categories or ["missing"],
+    }
+
+
+def _critique_body(form: QueryDict, project: Project) -> dict:
+    candidate = form.get("candidate", "")
+    body = {"critique": form.get("critique", ""), "corrected": form.get("corrected", "")}
+    if candidate.isascii() and candidate.isdigit() and len(candidate) < 19:
+        body["candidate"] = int(candidate)
+    return body
+
+
+def _named(form: QueryDict, prefix: str) -> list[tuple[int, str]]:
+    """The fields called PREFIX-ID, by candidate id."""
+    found = []
+    for name, value in form.items():
+        start, _dash, candidate = name.rpartition("-")
+        if start == prefix and candidate.isascii() and candidate.isdigit() and len(candidate) < 19:
+            found.append((int(candidate), value))
+    return found
+
+
+MORE = {
+    "pairwise": _pairwise,
+    "listwise": _listwise,
+    "rating": _rating,
+    "principle": _principle,
+    "span": _span,
+}
+BODIES = {
+    "pairwise": _pairwise_body,
+    "listwise": _listwise_body,
+    "rating": _rating_body,
+    "principle": _principle_body,
+    "critique": _critique_body,
+}
+
+
+def body_of(kind: str, form: QueryDict, project: Project) -> dict:
     """The body a plain HTML form of this kind stands for."""
     if kind not in BODIES:
-        raise Invalid("This kind of task needs scripts switched on.")
+        raise Invalid("Marking stretches of text needs scripts switched on.")
     shared = {"rationale": form.get("rationale", "").strip(), "flags": form.getlist("flags")}
-    seconds = form.get("seconds", "")
-    if seconds.replace(".", "", 1).isdigit():
-        shared["seconds"] = float(seconds)
-    return BODIES[kind](form) | shared
+    return BODIES[kind](form, project) | shared

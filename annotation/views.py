@@ -65,7 +65,7 @@ def _plain_step(request: HttpRequest, project: Project) -> HttpResponse:
         }
         if step["do"] == "submit":
             kind = Assignment.objects.of(request.user).values_list("task__kind", flat=True)
-            step["body"] = desks.body_of(kind.get(pk=_uuid(form.get("assignment"))), form)
+            step["body"] = desks.body_of(kind.get(pk=_uuid(form.get("assignment"))), form, project)
         _take_step(step, by=request.user)
     except DomainError as exc:
         messages.warning(request, exc.detail)

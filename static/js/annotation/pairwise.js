@@ -10,9 +10,11 @@ export class Pairwise {
   #bad;
   #answers;
   #texts;
+  #words;
 
-  constructor(form, { signal }) {
+  constructor(form, words, { signal }) {
     this.#form = form;
+    this.#words = words;
     this.#steps = $$(".scale__steps input", form);
     this.#bad = $(".step--bad input", form);
     this.#answers = $("#answers", form);
@@ -39,6 +41,24 @@ export class Pairwise {
 
   draft() {
     return this.body() ?? {};
+  }
+
+  /** The server has checked what the draft holds. */
+  restore() {
+    this.#mark();
+  }
+
+  keys(acted) {
+    const words = this.#words;
+    const choose = (key) => this.choose(key) && acted(true);
+    const group = words.judge;
+    return [
+      { key: "ArrowLeft ArrowRight", label: words.move, group,
+        run: (event) => this.move(event.key === "ArrowRight" ? 1 : -1) },
+      { key: "1 2 3 4 5 6 7", label: words.scale, group, run: (event) => choose(event.key) },
+      { key: "t", label: words.tie, group, run: () => choose("4") },
+      { key: "b", label: words.bad, group, run: () => choose("b") },
+    ];
   }
 
   focus() {

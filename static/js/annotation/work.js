@@ -1,14 +1,21 @@
 // The desk: one request a judgment. The server renders the next task into the answer; this module
 // sends, keeps drafts, watches the lease, and keeps work that could not be sent yet.
 
+import { Critique } from "annotation/critique";
+import { Listwise } from "annotation/listwise";
 import { Pairwise } from "annotation/pairwise";
-import { $, announce, el, isTyping, on, readWords, setServerHtml, toast } from "lib/dom";
+import { Principle, Rating } from "annotation/rows";
+import { Span } from "annotation/span";
+import { $, announce, el, on, readJson, readWords, setServerHtml, toast } from "lib/dom";
 import { addCopyButtons } from "elements/code-copy";
 import { api, newId } from "lib/api";
 import { clock, number } from "lib/format";
 import { Keys } from "lib/keys";
 
-const KINDS = { pairwise: Pairwise };
+const KINDS = {
+  pairwise: Pairwise, listwise: Listwise, rating: Rating, principle: Principle, span: Span,
+  critique: Critique,
+};
 const DRAFT_PAUSE = 700;
 const RETRY_PAUSES = [1000, 2000, 4000, 8000, 15_000];
 const HEARTBEAT_EVERY = 60_000;
@@ -19,6 +26,7 @@ class Work {
   #words = readWords("words");
   #form = null;
   #kind = null;
+  #keys = null;
   #task = new AbortController(); // listeners of the task on the desk
   #page = new AbortController();
   #draftTimer = null;
@@ -35,19 +43,7 @@ class Work {
     const { signal } = this.#page;
     for (const id of ["show-guidelines", "show-keys", "saved"]) $(`#${id}`).hidden = false;
     on($("#show-guidelines"), "click", () => $("#guidelines").showModal(), { signal });
-    this.keys = new Keys([
-      { key: "ArrowLeft ArrowRight", label: this.#words.move, group: this.#words.judge,
-        when: () => this.#kind?.move, run: (event) => this.#kind.move(event.key === "ArrowRight" ? 1 : -1) },
-      { key: "1 2 3 4 5 6 7", label: this.#words.scale, group: this.#words.judge,
-        when: () => this.#kind?.choose, run: (event) => this.#oneKey(event.key) },
-      { key: "t", label: this.#words.tie, group: this.#words.judge,
-        when: () => this.#kind?.choose, run: () => this.#oneKey("4") },
-      { key: "b", label: this.#words.bad, group: this.#words.judge,
-        when: () => this.#kind?.choose, run: () => this.#oneKey("b") },
-      { key: "Enter", label: this.#words.send, group: this.#words.judge,
-        when: () => this.#kind, run: () => this.#submit() },
-    ], { signal });
-    on($("#show-keys"), "click", () => this.keys.showMap(), { signal });
+    on($("#show-keys"), "click", () => this.#keys.showMap(), { signal });
     on(window, "online", () => this.#retry(), { signal });
     on(document, "visibilitychange", () => document.visibilityState === "hidden" && this.#saveDraft(true), { signal });
     on(window, "pagehide", () => this.#saveDraft(true), { signal });
@@ -67,7 +63,13 @@ class Work {
     const { signal } = this.#task;
     this.#form = $("#form", this.#desk);
     const Kind = KINDS[this.#form?.dataset.kind];
-    this.#kind = Kind ? new Kind(this.#form, { signal }) : null;
+    this.#kind = Kind ? new Kind(this.#form, this.#words, { signal }) : null;
+    this.#kind?.restore(readJson("draft") ?? {});
+    this.#keys = new Keys([
+      ...(this.#kind?.keys((acted) => this.#oneKey(acted)) ?? []),
+      { key: "Enter", label: this.#words.send, group: this.#words.judge,
+        when: () => this.#kind, run: () => this.#submit() },
+    ], { signal });
     this.#mountedAt = performance.now();
     this.#lastBeat = performance.now();
     this.#active = false;
@@ -102,17 +104,17 @@ class Work {
     return this.#form.dataset.assignment;
   }
 
-  /** A choice by one key sends at once, unless a reason is being written: it can be undone. */
-  #oneKey(key) {
-    if (this.#busy || !this.#kind.choose(key)) return;
-    if (!isTyping(document.activeElement)) this.#submit();
+  /** A judgment made by one key is sent at once, unless a reason is written: it can be undone. */
+  #oneKey(complete) {
+    this.#planDraft();
+    if (complete && !this.#busy && !this.#shared().rationale) this.#submit();
   }
 
   #submit() {
     if (!this.#kind || this.#busy) return;
     const body = this.#kind.body();
     if (!body) {
-      toast(this.#words.choose);
+      toast(this.#words[this.#kind.missing ?? "choose"]);
       this.#kind.focus();
       return;
     }
