@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from annotation import policies, selectors
 from annotation.api import render
-from annotation.api.streams import in_turns
+from annotation.api.streams import gathered, in_turns
 from annotation.api.views import _object
 from annotation.models import Project
 from annotation.services import exports, imports, projects
@@ -139,7 +139,7 @@ class ExportView(APIView):
         """The project in one of the formats of export_dataset, streamed, a JSON object a line."""
         row = policies.access_project(slug=slug, by=request.user)
         form = exports.find(request.query_params.get("format", "preferendum"))
-        lines = exports.lines(project=row, form=form)
+        lines = gathered(exports.lines(project=row, form=form))
         body = in_turns(lines) if isinstance(request._request, ASGIRequest) else lines
         return StreamingHttpResponse(
             body,

@@ -1,6 +1,6 @@
 """File formats: how each is read into tasks, prompts and judgments. No Django here."""
 
-from annotation.formats import pairs, preferendum, published
+from annotation.formats import arenas, pairs, preferendum, published, scored
 from annotation.formats.items import Format
 from config.errors import Invalid
 
@@ -14,10 +14,10 @@ IMPORTS: dict[str, Format] = {
         Format("prompts", "prompts without answers", pairs.prompts, ()),
         Format("trl", "TRL preference pairs or prompts", pairs.trl, labelled=True),
         Format("hh-rlhf", "HH-RLHF transcripts", pairs.hh_rlhf, labelled=True),
-        Format("fastchat-votes", "FastChat and LMArena", published.fastchat_votes, labelled=True),
-        Format("rewardbench2", "RewardBench 1 and 2", published.rewardbench, RANKED, True),
-        Format("helpsteer", "HelpSteer2", published.helpsteer, ("pairwise", "rating"), True),
-        Format("ultrafeedback", "UltraFeedback", published.ultrafeedback, RANKED, True),
+        Format("fastchat-votes", "FastChat and LMArena", arenas.fastchat_votes, labelled=True),
+        Format("rewardbench2", "RewardBench 1 and 2", scored.rewardbench, RANKED, True),
+        Format("helpsteer", "HelpSteer2", scored.helpsteer, ("pairwise", "rating"), True),
+        Format("ultrafeedback", "UltraFeedback", scored.ultrafeedback, RANKED, True),
         Format("llmbar", "LLMBar", published.llmbar, labelled=True),
         Format("pandalm", "PandaLM test set", published.pandalm, labelled=True),
         Format("tulu-eval", "Tulu human evaluation", published.tulu_eval, labelled=True),

@@ -121,10 +121,10 @@ def _trl_pair(record: dict) -> TaskIn:
         good, bad = text(record, "chosen"), text(record, "rejected")
     return judged_pair(
         prompt,
-        CandidateIn(good, model=_name(record, "chosen_model")),
-        CandidateIn(bad, model=_name(record, "rejected_model")),
+        CandidateIn(good, model=named(record, "chosen_model")),
+        CandidateIn(bad, model=named(record, "rejected_model")),
         [first_wins()],
-        external_id=_id(record),
+        external_id=named_id(record),
         metadata=rest(
             record, "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "id"
         ),
@@ -139,12 +139,14 @@ def _messages(value: object, where: str) -> list[dict]:
     return value
 
 
-def _name(record: dict, name: str) -> str:
+def named(record: dict, name: str) -> str:
+    """The text under a name, empty when there is none."""
     value = record.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _id(record: dict, name: str = "id") -> str | None:
+def named_id(record: dict, name: str = "id") -> str | None:
+    """A number or text that serves as an id, as text."""
     value = record.get(name)
     return str(value) if isinstance(value, str | int) and value != "" else None
 
@@ -163,9 +165,9 @@ def prompts(record: dict, kind: str = "") -> PromptIn:
     metadata = record.get("metadata")
     return PromptIn(
         prompt=prompt,
-        external_id=_id(record, "external_id") or _id(record),
-        group=_name(record, "group") or _name(record, "subset"),
-        split=_name(record, "split"),
+        external_id=named_id(record, "external_id") or named_id(record),
+        group=named(record, "group") or named(record, "subset"),
+        split=named(record, "split"),
         metadata={
             **(metadata if isinstance(metadata, dict) else {}),
             **rest(record, name, "external_id", "id", "group", "split", "metadata"),

@@ -83,7 +83,7 @@ def tasks(project: Project) -> Iterator[Task]:
     """Every task with candidates and judgments, by id, a batch in memory at a time."""
     judgments = (
         Judgment.objects.select_related("annotator")
-        .prefetch_related(*parts.PREFETCH)
+        .prefetch_related(*(name for kind in project.kinds for name in parts.PREFETCH[kind]))
         .order_by("created_at", "id")
     )
     rows = (

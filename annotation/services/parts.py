@@ -18,17 +18,15 @@ from annotation.models import (
     SpanMark,
 )
 
-#: What to prefetch so that `answer_of` asks the database nothing more.
-PREFETCH = (
-    "pairwise",
-    "dimensions",
-    "places",
-    "spans",
-    "missing",
-    "verdicts",
-    "ratings",
-    "critiques",
-)
+#: What to prefetch, by kind, so that `answer_of` asks the database nothing more.
+PREFETCH = {
+    "pairwise": ("pairwise", "dimensions"),
+    "listwise": ("places",),
+    "span": ("spans", "missing"),
+    "principle": ("verdicts__principle",),
+    "rating": ("ratings",),
+    "critique": ("critiques",),
+}
 
 
 def rows(judgment: Judgment, body: Body) -> list[models.Model]:
