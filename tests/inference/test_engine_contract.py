@@ -31,7 +31,7 @@ from inference.models import ModelVersion
 
 STARTER = django_settings.BASE_DIR / "inference" / "starter" / "weights"
 VLLM_PYTHON = django_settings.BASE_DIR / ".venv-vllm" / "bin" / "python"
-START_SECONDS = 400
+START_SECONDS = 800
 QUESTION = [{"role": "user", "content": "How do I boil an egg?"}]
 GREEDY = {"temperature": 0.0, "max_tokens": 40}
 
@@ -48,8 +48,8 @@ class Engine:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("transformers", marks=[pytest.mark.engine, pytest.mark.timeout(600)]),
-        pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.timeout(600)]),
+        pytest.param("transformers", marks=[pytest.mark.engine, pytest.mark.timeout(1000)]),
+        pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.timeout(1000)]),
     ],
 )
 def engine(request, tmp_path_factory) -> Iterator[Engine]:
@@ -139,20 +139,20 @@ def copy_of_starter(folder: Path) -> Path:
 
 
 def adapter(folder: Path) -> Path:
-    """A LoRA adapter of rank 8 on the query projections, strong enough to be noticed."""
+    """A LoRA adapter of rank 8 on the output projections, strong enough to be noticed."""
     folder.mkdir()
     shape = json.loads((STARTER / "config.json").read_text())
     size = shape["hidden_size"]
     draw = np.random.default_rng(0)
     tensors = {}
     for layer in range(shape["num_hidden_layers"]):
-        name = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
-        tensors[f"{name}.lora_A.weight"] = draw.normal(0, 0.3, (8, size)).astype(np.float32)
-        tensors[f"{name}.lora_B.weight"] = draw.normal(0, 0.3, (size, 8)).astype(np.float32)
+        name = f"base_model.model.model.layers.{layer}.self_attn.o_proj"
+        tensors[f"{name}.lora_A.weight"] = draw.normal(0, 1.0, (8, size)).astype(np.float32)
+        tensors[f"{name}.lora_B.weight"] = draw.normal(0, 1.0, (size, 8)).astype(np.float32)
     save_file(tensors, folder / "adapter_model.safetensors")
     config = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 8, "lora_alpha": 16,
-        "lora_dropout": 0.0, "bias": "none", "target_modules": ["q_proj"],
+        "lora_dropout": 0.0, "bias": "none", "target_modules": ["o_proj"],
         "base_model_name_or_path": str(STARTER),
     }  # fmt: skip
     (folder / "adapter_config.json").write_text(json.dumps(config))
