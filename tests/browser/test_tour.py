@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.pages import clean_page, running_browser
 from tests.instance.running import Instance
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 #: Where pictures of the pages go, so that a person can look at them.
 PICTURES = os.environ.get("TOUR_PICTURES")
@@ -82,7 +82,7 @@ def test_a_person_chats_judges_runs_a_round_and_meets_the_new_version(instance, 
         finished = page.locator(
             '.live[data-state]:not([data-state="queued"], [data-state="running"])'
         )
-        expect(finished).to_have_count(1, timeout=420_000)
+        expect(finished).to_have_count(1, timeout=900_000)
         picture(page, "round")
         assert finished.get_attribute("data-state") == "released", page.inner_text("main")
         page.goto(f"{instance.url}/console/demo/")
