@@ -2,9 +2,10 @@
 
 from config.env import env
 
-#: How the trainer is started: `direct` (one process), or `accelerate` (through `accelerate launch`,
-#: for several devices or hosts; it reads its own config file, and costs some seconds a start).
-LAUNCHER = env("TRAINER_LAUNCHER", default="direct")
+#: How the trainer is started: `nursery` (forked from a process that has read the libraries),
+#: `direct` (afresh), `accelerate` (through `accelerate launch`, for several devices or hosts; it
+#: reads its own config file and costs some seconds a start), `auto` (the nursery without a GPU).
+LAUNCHER = env("TRAINER_LAUNCHER", default="auto")
 
 #: More arguments for `accelerate launch`, e.g. "--config_file fsdp.yaml".
 LAUNCHER_ARGS = env("TRAINER_LAUNCHER_ARGS", default="--num_processes 1 --cpu")

@@ -76,7 +76,8 @@ def _task(run: Run, turn: Round, one, other, arm: str, priority: float, name: st
         prompt=json.loads(one["prompt"]),
         candidates=[
             CandidateIn(
-                content=row["text"],
+                # A model may write what a database cannot hold.
+                content=row["text"].replace("\0", "\N{REPLACEMENT CHARACTER}"),
                 model=run.base.name,
                 model_version=run.base,
                 sampling=sampling,

@@ -1,8 +1,10 @@
 """The trainer as a process of its own: start it, read what it reports, end it."""
 
+import atexit
 import contextlib
 import json
 import os
+import select
 import shlex
 import signal
 import socket
@@ -15,6 +17,7 @@ import psutil
 from django.conf import settings
 
 from alignment import conf
+from alignment.errors import RunFailed
 from alignment.services import files
 from config.embedded.processes import dies_with_parent
 
@@ -44,43 +47,35 @@ def is_gone(worker: str) -> bool:
     return not psutil.pid_exists(int(pid))
 
 
+def launcher() -> str:
+    """How trainers are started here: `nursery`, `direct` or `accelerate` (TRAINER_LAUNCHER)."""
+    if conf.LAUNCHER != "auto":
+        return conf.LAUNCHER
+    # What has talked to CUDA cannot be forked, so a machine with a GPU starts afresh each time.
+    return "direct" if Path("/dev/nvidia0").exists() else "nursery"
+
+
 def command(folder: Path) -> list[str]:
-    """The trainer's command line for one folder, by the setting TRAINER_LAUNCHER."""
+    """The command line of a trainer that is started by itself."""
     trainer = ["-m", "alignment.trainer", str(folder)]
-    if conf.LAUNCHER == "accelerate":
-        launcher = [sys.executable, "-m", "accelerate.commands.launch"]
-        return [*launcher, *shlex.split(conf.LAUNCHER_ARGS), *trainer]
+    if launcher() == "accelerate":
+        start = [sys.executable, "-m", "accelerate.commands.launch"]
+        return [*start, *shlex.split(conf.LAUNCHER_ARGS), *trainer]
     return [sys.executable, *trainer]
 
 
 class Trainer:
     """One trainer at work on one folder. It ends when this process ends, however that happens."""
 
-    def __init__(self, folder: Path, argv: list[str] | None = None):
-        self.folder = folder
+    def __init__(self, folder: Path):
         _end_leftover(folder)
-        environment = os.environ | {
-            "PYTHONUNBUFFERED": "1",
-            "TOKENIZERS_PARALLELISM": "false",
-            "PYTHONPATH": str(settings.BASE_DIR),
-        }
-        die = dies_with_parent(signal.SIGTERM)
-
-        def arrange() -> None:
-            die()
-            os.nice(conf.NICE)
-
-        with open(folder / "trainer.log", "ab") as log:
-            self._process = subprocess.Popen(
-                argv or command(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=settings.BASE_DIR,
-                env=environment,
-                start_new_session=True,
-                preexec_fn=arrange,
-            )
+        if launcher() == "nursery":
+            self._process = _nursery().start(folder)
+        else:
+            with open(folder / "trainer.log", "ab") as log:
+                self._process = _spawn(
+                    command(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                )
         files.write_json(folder / "process.json", _identity(self._process.pid))
 
     def ended(self) -> int | None:
@@ -104,6 +99,116 @@ class Trainer:
         # The group, because a launcher does not always pass signals on.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signum)
+
+
+class _Nursling:
+    """A trainer that the nursery forked, with as much of Popen as is needed here."""
+
+    def __init__(self, nursery: subprocess.Popen, pid: int):
+        self._nursery = nursery
+        self._code: int | None = None
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._code is None:
+            ready, _, _ = select.select([self._nursery.stdout], [], [], timeout)
+            if not ready:
+                raise subprocess.TimeoutExpired("trainer", timeout)
+            # A nursery that was killed took the trainer along.
+            answer = _answer(self._nursery)
+            self._code = answer["code"] if answer else -signal.SIGKILL
+        return self._code
+
+
+class _Nursery:
+    """This process's nursery; it is started when first needed and ends after a while of rest."""
+
+    def __init__(self) -> None:
+        self._owner = os.getpid()
+        self._process = _spawn(
+            [sys.executable, "-m", "alignment.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+
+    @property
+    def serves(self) -> bool:
+        return self._owner == os.getpid() and self._process.poll() is None
+
+    def start(self, folder: Path) -> _Nursling:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{folder}\n".encode())
+        answer = _answer(self._process)
+        if answer is None:
+            self._process.kill()
+            raise RunFailed(
+                "The trainer could not be started: its nursery ended at once. Set "
+                "TRAINER_LAUNCHER=direct to see why."
+            )
+        return _Nursling(self._process, answer["pid"])
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        if self._owner == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+_own_nursery: list[_Nursery] = []
+
+
+def _nursery() -> _Nursery:
+    if not _own_nursery or not _own_nursery[0].serves:
+        end_nursery()
+        _own_nursery.append(_Nursery())
+    return _own_nursery[0]
+
+
+@atexit.register
+def end_nursery() -> None:
+    """End this process's nursery, and with it a trainer that is still at work."""
+    while _own_nursery:
+        _own_nursery.pop().close()
+
+
+def _answer(nursery: subprocess.Popen) -> dict[str, int] | None:
+    """One line of the nursery; None when it has ended. Unbuffered, so that select tells true."""
+    line = nursery.stdout.readline()
+    return json.loads(line) if line.endswith(b"\n") else None
+
+
+def _spawn(argv: list[str], **streams: Any) -> subprocess.Popen:
+    """A process in a session of its own, nicer than this one, that dies with it."""
+    die = dies_with_parent(signal.SIGTERM)
+
+    def arrange() -> None:
+        die()
+        os.nice(conf.NICE)
+
+    environment = os.environ | {
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Waiting threads that spin take the processor from everything else on the machine.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
+        "PYTHONPATH": str(settings.BASE_DIR),
+    }
+    return subprocess.Popen(
+        argv,
+        cwd=settings.BASE_DIR,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=arrange,
+        **streams,
+    )
 
 
 class Lines:

@@ -7,7 +7,6 @@ that was given up for dead cannot write over the one that took its place.
 
 import logging
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -98,16 +97,13 @@ def cancel(*, run: Run) -> Run:
     return run
 
 
-def execute(run_id: str, *, argv: Callable[[Path], list[str]] | None = None) -> bool:
-    """Work on a run until it ends. False when it was not there to be had: nothing was done.
-
-    `argv` replaces the trainer's command line.
-    """
+def execute(run_id: str) -> bool:
+    """Work on a run until it ends. False when it was not there to be had: nothing was done."""
     run = _claim(run_id)
     if run is None:
         return False
     try:
-        _work(run, argv)
+        _work(run)
     except _Lost:
         logger.warning("Run %s was taken away from this worker.", run.pk)
     except Exception as error:
@@ -191,7 +187,7 @@ def _end(run: Run, state: str, **fields: Any) -> None:
     events.run_changed(run)
 
 
-def _work(run: Run, argv: Callable[[Path], list[str]] | None) -> None:
+def _work(run: Run) -> None:
     files.need_room(Path(settings.RUNS_DIR))
     folder = Path(settings.RUNS_DIR) / str(run.pk)
     folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +195,7 @@ def _work(run: Run, argv: Callable[[Path], list[str]] | None) -> None:
     events.run_changed(run)
     assembly.assemble(run, folder)
     while True:
-        code = _follow(run, folder, argv)
+        code = _follow(run, folder)
         report = files.read_json(folder / "report.json") or {}
         if code == EXIT_DONE and report.get("status") == "done":
             break
@@ -217,10 +213,10 @@ def _work(run: Run, argv: Callable[[Path], list[str]] | None) -> None:
     _end(run, Run.State.DONE, metrics=metrics, model=model, phase="", step=run.total)
 
 
-def _follow(run: Run, folder: Path, argv: Callable[[Path], list[str]] | None) -> int:
+def _follow(run: Run, folder: Path) -> int:
     """Run the trainer to its end, passing its progress on; the exit code."""
     lines = Lines(folder / "progress.jsonl", from_end=bool(run.curve))
-    trainer = Trainer(folder, argv(folder) if argv else None)
+    trainer = Trainer(folder)
     last_beat = 0.0
     try:
         while (code := trainer.wait(POLL_SECONDS)) is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from alignment import conf
 from alignment.services import process
 from annotation.models import Project
 from annotation.services.projects import ensure_project
@@ -35,6 +36,7 @@ def no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick_trainer(monkeypatch: pytest.MonkeyPatch, folders: Path) -> Callable[..., None]:
     """The trainer that learns nothing; call it with `policy="crash"` to make it misbehave."""
+    monkeypatch.setattr(conf, "LAUNCHER", "direct")
     monkeypatch.setattr(process, "command", lambda folder: [sys.executable, str(FAKE), str(folder)])
 
     def behave(**what: str) -> None:

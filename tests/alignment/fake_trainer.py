@@ -85,7 +85,7 @@ def sample(folder: Path, run: dict) -> dict:
     artefact.mkdir(exist_ok=True)
     samples, pairs = [], []
     for row in read(folder / run["prompts"]):
-        texts = [f"answer {n} to {row['prompt_id']}" for n in range(run["params"]["n"])]
+        texts = [f"answer\0 {n} to {row['prompt_id']}" for n in range(run["params"]["n"])]
         for n, text in enumerate(texts):
             samples.append(row | {"sample": n, "text": text, "logprob": -1.0 - n, "n_tokens": 4})
         about = {"prompt": row["prompt"], "prompt_hash": row["prompt_hash"], "weight": 1.0}

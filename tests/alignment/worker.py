@@ -9,8 +9,10 @@ if __name__ == "__main__":
     import django
 
     django.setup()
+    from alignment import conf
     from alignment.services import process, runs
 
     fake = Path(__file__).with_name("fake_trainer.py")
+    conf.LAUNCHER = "direct"
     process.command = lambda folder: [sys.executable, str(fake), str(folder)]
     runs.execute(sys.argv[1])

@@ -59,7 +59,7 @@ class Command(BaseCommand):
             self.stdout.write(object_line(result))
         else:
             self.stdout.write(f"{turn.pk} {turn.state}")
-            for step, noted in turn.steps.items():
+            for step, noted in result["steps"].items():
                 self.stdout.write(f"  {step}: {noted['state']}. {noted['sentence']}")
         if turn.state == Round.State.FAILED:
             raise CommandError(f"Round {turn.number} failed. {turn.error}")
