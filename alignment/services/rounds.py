@@ -18,7 +18,7 @@ from alignment.errors import NotNow, in_words
 from alignment.models import Round, Run
 from alignment.services import locks, plan, runs, steps
 from annotation.models import Project
-from config.errors import Conflict
+from config.errors import Conflict, DomainError
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,8 @@ def _advance(turn: Round) -> Run | None:
         try:
             outcome = steps.DO[turn.step](turn)
         except Exception as error:
-            logger.exception("Round %s failed at %s.", turn.pk, turn.step)
+            known = isinstance(error, DomainError)
+            logger.warning("Round %s failed at %s.", turn.pk, turn.step, exc_info=not known)
             _fail(turn, error)
             return None
         if isinstance(outcome, steps.Waiting):

@@ -22,7 +22,7 @@ from alignment.errors import RunFailed, in_words
 from alignment.models import Run, Snapshot
 from alignment.services import assembly, files, products, recipes, snapshots
 from alignment.services.process import Lines, Trainer, is_gone, log_tail, me
-from config.errors import Conflict, Invalid
+from config.errors import Conflict, DomainError, Invalid
 from inference.models import ModelVersion
 from inference.selectors import live_policy
 
@@ -107,7 +107,8 @@ def execute(run_id: str) -> bool:
     except _Lost:
         logger.warning("Run %s was taken away from this worker.", run.pk)
     except Exception as error:
-        logger.exception("Run %s failed.", run.pk)
+        known = isinstance(error, DomainError)
+        logger.warning("Run %s failed.", run.pk, exc_info=not known)
         _end(run, Run.State.FAILED, error=in_words(error))
     return True
 
