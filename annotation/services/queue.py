@@ -53,7 +53,8 @@ __all__ = [
 
 # The next task with room for this person: never one they hold, judged or skipped, nor own text.
 # SKIP LOCKED passes over rows that others hold at this moment; before the answer is 'none left', a
-# second look waits for them instead, since they may leave room.
+# second look waits for them instead, since they may leave room. OFFSET 0 keeps each check a look-up
+# by index for the few tasks walked over, not a join with all that the person ever did.
 _TAKE_NEXT = """
 WITH next AS (
     SELECT t.id FROM annotation_task t
@@ -61,13 +62,14 @@ WITH next AS (
       AND NOT EXISTS (
           SELECT 1 FROM annotation_assignment a
           WHERE a.task_id = t.id AND a.annotator_id = %(person)s
-            AND a.state IN ('leased', 'submitted', 'skipped'))
+            AND a.state IN ('leased', 'submitted', 'skipped') OFFSET 0)
       AND NOT EXISTS (
           SELECT 1 FROM annotation_candidate c
-          WHERE c.task_id = t.id AND c.author_id = %(person)s)
+          WHERE c.task_id = t.id AND c.author_id = %(person)s OFFSET 0)
       AND NOT EXISTS (
           SELECT 1 FROM annotation_judgment j
-          WHERE j.task_id = t.id AND j.annotator_id = %(person)s AND j.withdrawn_at IS NULL)
+          WHERE j.task_id = t.id AND j.annotator_id = %(person)s AND j.withdrawn_at IS NULL
+          OFFSET 0)
     ORDER BY t.priority DESC, t.id
     LIMIT 1
     FOR UPDATE OF t {locked}

@@ -104,10 +104,10 @@ class Work {
     return this.#form.dataset.assignment;
   }
 
-  /** A judgment made by one key is sent at once, unless a reason is written: it can be undone. */
+  /** A judgment made by one key is sent at once: it can be undone. */
   #oneKey(complete) {
     this.#planDraft();
-    if (complete && !this.#busy && !this.#shared().rationale) this.#submit();
+    if (complete) this.#submit();
   }
 
   #submit() {
