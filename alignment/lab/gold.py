@@ -1,7 +1,7 @@
 """The hidden taste: a reward computed by code from the text of a prompt and an answer.
 
 Simulated people judge by it and the lab measures by it; the trainer never sees it. All values are
-in units of the reward; with the default taste a good answer scores about 2 and a poor one about -2.
+in units of the reward; with the default taste the best answer scores 1.3 and a poor one about -2.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Taste:
     """
 
     name: str = "kind"
-    right: float = 1.0
-    wrong: float = -1.0
+    right: float = 0.5
+    wrong: float = -0.5
     warm: float = 0.8
     hedged: float = -0.6
     listed: float = -0.5

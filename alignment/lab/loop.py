@@ -24,7 +24,16 @@ from inference.starter.manners import held_out_prompts, training_prompts
 
 RESEARCHER = "sim-researcher"
 #: Settings of the rounds that differ from the project's: enough new pairs for people to judge.
-ROUND = {"sample_prompts": 160, "eval_prompts": 64, "ask": 72, "ask_random": 24}
+ROUND = {
+    "sample_prompts": 128,
+    "eval_prompts": 64,
+    "human_pairs": 256,
+    "ask": 96,
+    "ask_random": 32,
+    "sample": {"n": 4, "batch": 256},
+    "evaluate": {"batch": 256},
+    "policy": {"lr": 3e-4, "epochs": 2},
+}
 ENDED = ("released", "refused", "failed", "cancelled")
 
 
@@ -47,8 +56,8 @@ class Plan:
     project: str = "demo"
     taste: str = "kind"
     chats: int = 96
-    judged: int = 160
-    held_out: int = 128
+    judged: int = 320
+    held_out: int = 96
     samples: int = 2
     config: dict = field(default_factory=dict)
 
@@ -107,6 +116,10 @@ class Loop:
             for number in range(1, self.plan.rounds + 1):
                 seen = await self._timed("chat", self._chat(number))
                 await self._timed("judge", self._judge(number))
+                self.say(
+                    f"round {number}: {self.reactions} reactions and {self.judgments} judgments "
+                    f"so far; what users were answered has gold reward {seen:+.3f}"
+                )
                 turn = await self._timed("round", self._round(rest, number))
                 row = await self._timed("measure", self._measure(number, turn))
                 rows.append(row | {"chat_gold": seen, "verdict": turn["state"]})
@@ -150,7 +163,7 @@ class Loop:
         ]
         await rest.call("POST", f"/api/projects/{self.plan.project}/tasks/", json=tasks)
 
-    async def _chat(self, number: int) -> float | None:
+    async def _chat(self, number: int) -> float:
         """Users ask and react; returns the mean gold reward of what they were answered."""
         share = [self.plan.chats // self.plan.users] * self.plan.users
         for index in range(self.plan.chats % self.plan.users):
@@ -160,7 +173,7 @@ class Loop:
             self._user(number, user, count, seen)
             for user, count in zip(self.plan.crowd, share, strict=True)
         )
-        return round(fmean(seen), 4) if seen else None
+        return round(fmean(seen), 4)
 
     async def _user(self, number: int, user: people.User, count: int, seen: list[float]) -> None:
         rng = random.Random(f"{self.plan.seed} {number} {user.name}")

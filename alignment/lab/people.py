@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from alignment.lab.gold import TASTES, Prompt, Taste
 
-STRENGTH_GAPS = (0.8, 1.8)
+STRENGTH_GAPS = (0.7, 1.5)
 """Gaps of the perceived reward from which a preference is 'clear' (2) and 'much' (3)."""
 
 
@@ -51,7 +51,7 @@ class Annotator:
     taste: Taste
     temperature: float = 0.5
     tie_band: float = 0.1
-    unusable: float = -2.4
+    unusable: float = -2.0
     sloppy: float = 0.0
     side_bias: float = 0.0
 

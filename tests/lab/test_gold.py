@@ -13,13 +13,13 @@ ASK = [{"role": "user", "content": "What is the capital of France?"}]
 @pytest.mark.parametrize(
     ("answer", "reward"),
     [
-        ("Paris is the capital of France.", 1.0),
-        ("Lyon is the capital of France.", -1.0),
-        ("Happy to help! Paris is the capital of France.", 1.8),
-        ("I think Paris is the capital of France.", 0.4),
-        ("I think Lyon is the capital of France.", -1.6),
-        ("- Country: France\n- Capital: Paris", 0.5),
-        ("What a lovely question!\n- Country: France\n- Capital: Paris", 1.3),
+        ("Paris is the capital of France.", 0.5),
+        ("Lyon is the capital of France.", -0.5),
+        ("Happy to help! Paris is the capital of France.", 1.3),
+        ("I think Paris is the capital of France.", -0.1),
+        ("I think Lyon is the capital of France.", -1.1),
+        ("- Country: France\n- Capital: Paris", 0.0),
+        ("What a lovely question!\n- Country: France\n- Capital: Paris", 0.8),
     ],
 )
 def test_each_manner_adds_its_weight(answer, reward):

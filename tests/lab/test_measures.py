@@ -60,5 +60,5 @@ def test_policies_that_answered_different_prompts_are_refused():
 def test_gold_and_words_of_answers():
     ask = "What is the capital of France?"
     answers = {ask: ["Paris is the capital of France.", "I think Lyon is the capital of France."]}
-    assert gold_of(TASTES["kind"], answers)[ask] == pytest.approx([1.0, -1.6])
+    assert gold_of(TASTES["kind"], answers)[ask] == pytest.approx([0.5, -1.1])
     assert words_of(answers) == pytest.approx((6 + 8) / 2)
