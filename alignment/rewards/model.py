@@ -15,6 +15,7 @@ from . import linear
 from .features import Featurizer
 
 FORMAT = 1
+SURFACE_SCALE = 2.0
 
 
 @dataclass
@@ -90,12 +91,13 @@ class RewardModel:
 def scaling(featurizer: Featurizer, features: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and scale `(d,)`: unit variance, then each block divided by the root of its width.
 
-    So a block of a dozen counts weighs as much under the ridge as a block of hundreds of encoder
-    channels.
+    So a block of a dozen counts is as cheap under the ridge as one of hundreds of encoder channels;
+    it is made twice as cheap again, since what a count says needs few judgments to learn.
     """
     mean = features.mean(0)
     scale = 1.0 / np.maximum(features.std(0), 1e-3)
-    for span in featurizer.blocks().values():
+    for name, span in featurizer.blocks().items():
+        scale[span] *= SURFACE_SCALE if name == "surface" else 1.0
         scale[span] /= np.sqrt(span.stop - span.start)
     return torch.from_numpy(mean).float(), torch.from_numpy(scale).float()
 
