@@ -139,9 +139,10 @@ class Launcher:
             board.say(f"Only {free_mb(self.where.var_dir)} MB are free on the disk of the data.")
         context = [sys.prefix, str(CHECKOUT), *(os.environ.get(name, "") for name in SHAPING)]
         current = setup.fingerprint(CHECKOUT, *context)
-        if not self.embeds_database or setup.noted_fingerprint(self.where) != current:
+        if not (self.embeds_database and setup.is_done(self.where, current)):
             if board.relay([sys.executable, "-m", "config.launch.setup"], "setup") != 0:
-                board.say("The set-up failed, so nothing is served. The data are as they were.")
+                if not board.ending:
+                    board.say("The set-up failed, so nothing is served. No data were lost.")
                 return False
             setup.note_fingerprint(self.where, current)
         self._open_gate("prepared")

@@ -14,6 +14,8 @@ from pathlib import Path
 from honcho.manager import Manager
 from honcho.printer import Message, Printer
 
+from config.embedded.processes import dies_with_parent
+
 LOG_LIMIT = 10 * 2**20
 
 
@@ -69,6 +71,7 @@ class Board(Manager):
         super().__init__(TwoPrinters(log))
         self._prologue = prologue
         self.failed = False
+        self._relayed: subprocess.Popen | None = None
 
     def say(self, words: str, name: str = "preferendum") -> None:
         """Print lines as if a process of that name had."""
@@ -96,11 +99,23 @@ class Board(Manager):
     def relay(self, command: list[str], name: str) -> int:
         """Run `command` to its end, its lines shown under `name`; returns its exit status."""
         with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=dies_with_parent(signal.SIGTERM),
         ) as process:
+            self._relayed = process
             for line in process.stdout:
                 self.say(line.decode(errors="replace").rstrip("\n"), name)
+        self._relayed = None
         return process.returncode
+
+    def terminate(self) -> None:
+        """End the processes, and the command that is being relayed."""
+        super().terminate()
+        if self._relayed is not None:
+            self._relayed.terminate()
 
     @property
     def ending(self) -> bool:

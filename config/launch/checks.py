@@ -32,8 +32,7 @@ class InstanceLock:
         except OSError as exc:
             if exc.errno not in {errno.EACCES, errno.EAGAIN}:
                 raise
-            text = self.path.read_text().strip()
-            return int(text) if text.isdigit() else -1
+            return self._noted()[0]
         return None
 
     def take(self, address: str) -> None:
@@ -43,15 +42,20 @@ class InstanceLock:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             self.release()
-            pid = self.path.read_text().strip()
+            pid, where = self._noted()
             raise Trouble(
-                f"Preferendum already runs on this data folder (process {pid}, {address}).\n"
+                f"Preferendum already runs on this data folder (process {pid}, {where}).\n"
                 "Use it, end it with `make stop`, or start a second one beside it:\n"
                 "    make run PORT=8100 VAR_DIR=var/second"
             ) from exc
         self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
+        self._file.write(f"{os.getpid()}\n{address}\n")
         self._file.flush()
+
+    def _noted(self) -> tuple[int, str]:
+        """Number and address of whoever wrote the file last."""
+        number, _, rest = self.path.read_text().partition("\n")
+        return (int(number) if number.isdigit() else -1), rest.strip() or "still starting"
 
     def release(self) -> None:
         """Let another have it; without this, the end of the process does."""

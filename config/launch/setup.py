@@ -38,6 +38,13 @@ def noted_fingerprint(where: Locations) -> str | None:
     return None
 
 
+def is_done(where: Locations, value: str) -> bool:
+    """Whether the data folder is as the set-up with this fingerprint left it."""
+    made = ("static/staticfiles.json", "accounts.txt")
+    whole = all((where.var_dir / name).exists() for name in made)
+    return whole and noted_fingerprint(where) == value
+
+
 def note_fingerprint(where: Locations, value: str) -> None:
     """Remember `value` inside the cluster, so that it goes when the cluster goes."""
     if where.postgres_data.exists():

@@ -66,7 +66,7 @@ class TestLock:
 
     def test_a_second_instance_on_the_same_data_is_refused_and_told_who_has_it(self, ready, other):
         assert checks.InstanceLock(ready).holder() == other.pid
-        with pytest.raises(Trouble, match=rf"process {other.pid}.*\n.*make stop"):
+        with pytest.raises(Trouble, match=rf"process {other.pid}, here.*\n.*make stop"):
             checks.InstanceLock(ready).take("http://127.0.0.1:8000")
 
     def test_a_killed_instance_leaves_no_lock(self, ready, other):
@@ -76,7 +76,7 @@ class TestLock:
         lock = checks.InstanceLock(ready)
         lock.take("http://127.0.0.1:8000")
         lock.release()
-        assert (ready.run_dir / "launcher.pid").read_text() == f"{os.getpid()}\n"
+        assert (ready.run_dir / "launcher.pid").read_text().startswith(f"{os.getpid()}\n")
 
     def test_nobody_holds_a_folder_never_started(self, where):
         assert checks.InstanceLock(where).holder() is None
@@ -165,3 +165,13 @@ class TestFingerprint:
         ready.postgres_data.mkdir()
         setup.note_fingerprint(ready, "abc")
         assert setup.noted_fingerprint(ready) == "abc"
+
+    def test_a_set_up_whose_files_were_removed_is_done_again(self, ready):
+        ready.postgres_data.mkdir()
+        setup.note_fingerprint(ready, "abc")
+        (ready.var_dir / "static").mkdir()
+        for name in ("static/staticfiles.json", "accounts.txt"):
+            assert not setup.is_done(ready, "abc")
+            (ready.var_dir / name).touch()
+        assert setup.is_done(ready, "abc")
+        assert not setup.is_done(ready, "another")
