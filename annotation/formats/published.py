@@ -39,8 +39,10 @@ def llmbar(record: dict, kind: str = "") -> TaskIn:
 
 
 def _said(record: dict, name: str) -> str:
-    """An answer; one that is a bare number was read as one by whoever made the file."""
+    """An answer as a table held it: an empty cell is an empty answer, a bare number its digits."""
     value = record.get(name)
+    if value is None and name in record:
+        return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     return text(record, name)

@@ -296,6 +296,12 @@ def test_an_unknown_format_is_refused(project):
             ["a", "7", None],
         ),
         (
+            "pandalm",
+            {"instruction": "Q", "input": None, "response1": None, "response2": "b"}
+            | {"annotator1": 2, "annotator2": 2, "annotator3": 1},
+            ["b", "b", ""],
+        ),
+        (
             "tulu-eval",
             {"prompt": "Q", "completion_a": "a", "completion_b": "b", "evaluator": "yo"}
             | {"preference": "b-is-slightly-better", "timestamp": 45065.5},
