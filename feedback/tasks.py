@@ -1,11 +1,11 @@
 """Entries for Celery."""
 
-from asgiref.sync import async_to_sync
 from celery import shared_task
 
 from feedback import events
 from feedback.present import message_json
 from feedback.services import generation
+from feedback.threads import in_loop
 
 
 @shared_task
@@ -14,5 +14,5 @@ def sweep() -> int:
     swept = generation.sweep()
     for message in swept:
         done = {"type": "done", "message": message_json(message)}
-        async_to_sync(events.tell)(message.conversation_id, done)
+        in_loop(events.tell, message.conversation_id, done)
     return len(swept)

@@ -1,13 +1,17 @@
-"""Database work from asynchronous code: a few threads, none of them waiting for another socket."""
+"""Between threads and the event loop: database work from one, socket work from the other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+from asgiref.sync import SyncToAsync, async_to_sync
 from django.db import close_old_connections
+
+from feedback import live
+from inference import client
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,3 +32,22 @@ def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
         return work(*args, **kwargs)
     finally:
         close_old_connections()
+
+
+def in_loop(work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a coroutine function from synchronous code and return what it returns.
+
+    In the web server it runs in the server's own loop. Elsewhere (a worker, a script) it gets a
+    loop of its own, and the connections made there are closed with it.
+    """
+    servers = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+
+    async def run() -> T:
+        try:
+            return await work(*args, **kwargs)
+        finally:
+            if asyncio.get_running_loop() is not servers:
+                await live.close()
+                await client.close()
+
+    return async_to_sync(run)()

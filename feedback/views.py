@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,6 +15,7 @@ from feedback.models import Conversation
 from feedback.people import Person, new_guest, person_of_request, remember
 from feedback.present import conversation_json, reactions_of, tree_json
 from feedback.services import chat
+from feedback.threads import in_loop
 from feedback.tree import Tree
 
 LISTED = 100
@@ -58,7 +58,7 @@ def _asked(request: HttpRequest, person: Person, home: Conversation) -> HttpResp
     """A question from the plain form: stored, answered, shown."""
     try:
         turn = chat.send(person=person, conversation_id=home.pk, text=request.POST.get("text", ""))
-        async_to_sync(_answer)(turn)
+        in_loop(_answer, turn)
     except DomainError as exc:
         return _page(request, person, home, error=exc)
     response = redirect("conversation", conversation_id=home.pk)

@@ -1,6 +1,5 @@
 """REST doors of the chat: the same use-cases as the socket."""
 
-from asgiref.sync import async_to_sync
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -13,6 +12,7 @@ from feedback.models import Conversation, Message
 from feedback.people import remember
 from feedback.present import conversation_json, message_json, reactions_of, tree_json
 from feedback.services import chat, generation, reactions
+from feedback.threads import in_loop
 from feedback.tree import Tree
 
 LIST_LIMIT = 200
@@ -73,7 +73,7 @@ class ConversationView(APIView):
             setattr(found, name, value)
         found.save(update_fields=[*wanted, "updated_at"])
         if "title" in wanted:
-            async_to_sync(events.tell)(found.pk, {"type": "title", "title": found.title})
+            in_loop(events.tell, found.pk, {"type": "title", "title": found.title})
         return Response(conversation_json(found))
 
     @extend_schema(responses={204: None})
@@ -81,7 +81,7 @@ class ConversationView(APIView):
         """Delete the conversation with all that was said in it and about it."""
         found: Conversation = person_for(request).conversations.get(pk=conversation_id)
         for message in found.messages.filter(state__in=chat.UNFINISHED):
-            async_to_sync(generation.stop)(message.pk)
+            in_loop(generation.stop, message.pk)
         found.delete()
         return Response(status=204)
 
@@ -102,7 +102,7 @@ class MessagesView(APIView):
             parent_id=wanted["parent"],
             request_id=wanted["id"],
         )
-        failure = async_to_sync(_answered)(turn)
+        failure = in_loop(_answered, turn)
         if failure is not None:
             raise failure
         answer = Message.objects.select_related("model_version").get(pk=turn.answer.pk)
@@ -138,7 +138,7 @@ class ReactionsView(APIView):
             pk=message_id
         )
         payload = {"type": "reaction", "message": str(message_id), "reactions": standing}
-        async_to_sync(events.tell)(conversation_id, payload)
+        in_loop(events.tell, conversation_id, payload)
         body = {"message": str(message_id), "reactions": standing}
         return Response(body, status=201 if created else 200)
 

@@ -1,13 +1,18 @@
 """The OpenAI-compatible doors, through the official client and without it."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
 import openai
 import pytest
 import uvicorn
+from asgiref.sync import sync_to_async
+from django.db import connections
 
+from feedback import live
 from feedback.models import Event, Message
+from inference import client as engine_client
 from tests.inference.double import DIE, Gate
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +27,14 @@ def site() -> Iterator[str]:
 
     config = uvicorn.Config(application, port=0, lifespan="off", log_level="error")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+
+    async def serve() -> None:
+        await server.serve()
+        await live.close()
+        await engine_client.close()
+        await sync_to_async(connections.close_all)()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
