@@ -39,11 +39,11 @@ def llmbar(record: dict, kind: str = "") -> TaskIn:
 
 
 def _said(record: dict, name: str) -> str:
-    """An answer as a table held it: an empty cell is an empty answer, a bare number its digits."""
+    """An answer as a table's reader left it: `True` and bare numbers were words to begin with."""
     value = record.get(name)
     if value is None and name in record:
         return ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool | int | float):
         return str(value)
     return text(record, name)
 

@@ -297,9 +297,9 @@ def test_an_unknown_format_is_refused(project):
         ),
         (
             "pandalm",
-            {"instruction": "Q", "input": None, "response1": None, "response2": "b"}
+            {"instruction": "Q", "input": None, "response1": None, "response2": True}
             | {"annotator1": 2, "annotator2": 2, "annotator3": 1},
-            ["b", "b", ""],
+            ["True", "True", ""],
         ),
         (
             "tulu-eval",
