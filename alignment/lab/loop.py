@@ -32,7 +32,6 @@ ROUND = {
     "ask_random": 32,
     "sample": {"n": 4, "batch": 256},
     "evaluate": {"batch": 256},
-    "policy": {"lr": 3e-4, "epochs": 2},
 }
 ENDED = ("released", "refused", "failed", "cancelled")
 
@@ -55,8 +54,8 @@ class Plan:
     control: bool = False
     project: str = "demo"
     taste: str = "kind"
-    chats: int = 96
-    judged: int = 320
+    chats: int = 48
+    judged: int = 280
     held_out: int = 96
     samples: int = 2
     config: dict = field(default_factory=dict)
