@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import psutil
 from django.conf import settings
 
 from alignment import conf
-from alignment.errors import RunFailed
 from alignment.services import files
 from config.embedded.processes import dies_with_parent
 
@@ -69,6 +69,7 @@ class Trainer:
 
     def __init__(self, folder: Path):
         _end_leftover(folder)
+        self._process: subprocess.Popen | _Nursling
         if launcher() == "nursery":
             self._process = _nursery().start(folder)
         else:
@@ -76,7 +77,7 @@ class Trainer:
                 self._process = _spawn(
                     command(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
                 )
-        files.write_json(folder / "process.json", _identity(self._process.pid))
+            _note_identity(folder, self._process.pid)
 
     def ended(self) -> int | None:
         """The exit code once it has ended (minus the signal's number if one killed it)."""
@@ -96,18 +97,25 @@ class Trainer:
             self._process.wait()
 
     def _signal(self, signum: signal.Signals) -> None:
+        if self._process.pid is None:  # its nursery is still reading the libraries
+            end_nursery()
+            return
         # The group, because a launcher does not always pass signals on.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signum)
 
 
 class _Nursling:
-    """A trainer that the nursery forked, with as much of Popen as is needed here."""
+    """A trainer that the nursery forks, with as much of Popen as is needed here.
 
-    def __init__(self, nursery: subprocess.Popen, pid: int):
+    `pid` is None until the nursery, which may have to read the libraries first, has begun it.
+    """
+
+    def __init__(self, nursery: subprocess.Popen, folder: Path):
         self._nursery = nursery
+        self._folder = folder
         self._code: int | None = None
-        self.pid = pid
+        self.pid: int | None = None
 
     def poll(self) -> int | None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -115,13 +123,22 @@ class _Nursling:
         return None
 
     def wait(self, timeout: float | None = None) -> int:
-        if self._code is None:
-            ready, _, _ = select.select([self._nursery.stdout], [], [], timeout)
-            if not ready:
+        until = None if timeout is None else time.monotonic() + timeout
+        while self._code is None:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if self._nursery.stdout.closed:
+                self._code = -signal.SIGKILL
+                break
+            if not select.select([self._nursery.stdout], [], [], left)[0]:
                 raise subprocess.TimeoutExpired("trainer", timeout)
-            # A nursery that was killed took the trainer along.
             answer = _answer(self._nursery)
-            self._code = answer["code"] if answer else -signal.SIGKILL
+            if answer is None:  # a nursery that was killed took the trainer along
+                self._code = self._nursery.wait() or -signal.SIGKILL
+            elif "pid" in answer:
+                self.pid = answer["pid"]
+                _note_identity(self._folder, self.pid)
+            else:
+                self._code = answer["code"]
         return self._code
 
 
@@ -143,16 +160,9 @@ class _Nursery:
         return self._owner == os.getpid() and self._process.poll() is None
 
     def start(self, folder: Path) -> _Nursling:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError):  # its end is told by the first wait
             self._process.stdin.write(f"{folder}\n".encode())
-        answer = _answer(self._process)
-        if answer is None:
-            self._process.kill()
-            raise RunFailed(
-                "The trainer could not be started: its nursery ended at once. Set "
-                "TRAINER_LAUNCHER=direct to see why."
-            )
-        return _Nursling(self._process, answer["pid"])
+        return _Nursling(self._process, folder)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -249,12 +259,14 @@ def log_tail(folder: Path) -> str:
     return tail.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _identity(pid: int) -> dict[str, Any]:
+def _note_identity(folder: Path, pid: int) -> None:
+    """Write down who works on the folder, for whoever comes after a death."""
     try:
         started = psutil.Process(pid).create_time()
     except psutil.Error:
         started = 0.0
-    return {"host": socket.gethostname(), "pid": pid, "started": started}
+    identity = {"host": socket.gethostname(), "pid": pid, "started": started}
+    files.write_json(folder / "process.json", identity)
 
 
 def _end_leftover(folder: Path) -> None:

@@ -6,13 +6,16 @@ that was given up for dead cannot write over the one that took its place.
 """
 
 import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -30,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 BEAT_SECONDS = 1.0
+HEART_SECONDS = 5.0
 CURVE_POINTS = 240
 
 EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 0, 1, 2, 3
@@ -194,7 +198,8 @@ def _work(run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _write(run, folder=str(folder), phase="preparing", heartbeat_at=timezone.now())
     events.run_changed(run)
-    assembly.assemble(run, folder)
+    with _heart(run):
+        assembly.assemble(run, folder)
     while True:
         code = _follow(run, folder)
         report = files.read_json(folder / "report.json") or {}
@@ -207,11 +212,36 @@ def _work(run: Run) -> None:
         logger.warning("The trainer of run %s ended with %s; it is started again.", run.pk, code)
         _write(run, attempt=run.attempt + 1)
     _write(run, phase="keeping", log=log_tail(folder), heartbeat_at=timezone.now())
-    model = products.keep(run, folder, report)
+    with _heart(run):
+        model = products.keep(run, folder, report)
     metrics = report.get("metrics") or {}
     if report.get("warnings"):
         metrics["warnings"] = report["warnings"][:20]
     _end(run, Run.State.DONE, metrics=metrics, model=model, phase="", step=run.total)
+
+
+@contextmanager
+def _heart(run: Run) -> Iterator[None]:
+    """Keep the run's heartbeat while one long step has this thread."""
+    done = threading.Event()
+
+    def beat() -> None:
+        mine = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING, worker=run.worker)
+        try:
+            while not done.wait(HEART_SECONDS):
+                mine.update(heartbeat_at=timezone.now())
+        except DatabaseError:
+            logger.warning("The heartbeat of run %s stopped.", run.pk, exc_info=True)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _follow(run: Run, folder: Path) -> int:

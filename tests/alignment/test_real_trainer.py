@@ -2,8 +2,8 @@
 
 import os
 import signal
+import time
 
-import psutil
 import pytest
 
 from alignment import conf
@@ -42,8 +42,8 @@ def test_the_nursery_starts_one_trainer_after_another_and_tells_how_each_ended(t
         folder = tmp_path / name
         folder.mkdir()
         trainer = process.Trainer(folder)
-        assert psutil.pid_exists(files.read_json(folder / "process.json")["pid"])
         assert trainer.wait(120) == trainer.ended() == 2
+        assert files.read_json(folder / "process.json")["pid"] > 0
         assert "run.json: is missing" in process.log_tail(folder)
 
 
@@ -52,12 +52,25 @@ def test_a_nursed_trainer_can_be_stopped_and_the_nursery_goes_on(tmp_path):
     pipe.parent.mkdir()
     os.mkfifo(pipe)  # reading it never ends
     trainer = process.Trainer(pipe.parent)
-    assert trainer.wait(1) is None
+    deadline = time.monotonic() + 120
+    while not (pipe.parent / "process.json").exists():
+        assert trainer.wait(0.2) is None
+        assert time.monotonic() < deadline
     trainer.stop()
     assert trainer.ended() in (-signal.SIGKILL, -signal.SIGTERM, 1, 3)
     after = tmp_path / "after"
     after.mkdir()
     assert process.Trainer(after).wait(120) == 2
+
+
+def test_a_trainer_is_stopped_at_once_while_its_nursery_still_reads_the_libraries(tmp_path):
+    process.end_nursery()
+    began = time.monotonic()
+    trainer = process.Trainer(tmp_path)
+    assert trainer.ended() is None
+    assert time.monotonic() - began < 1  # whoever waits can tell its heartbeat meanwhile
+    trainer.stop()
+    assert trainer.ended() is not None
 
 
 @pytest.mark.timeout(600)

@@ -290,3 +290,21 @@ def test_the_accelerate_launcher_starts_the_same_module(monkeypatch, tmp_path):
     argv = process.command(tmp_path)
     assert "accelerate.commands.launch" in argv
     assert argv[-3:] == ["-m", "alignment.trainer", str(tmp_path)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_preparation_does_not_look_like_a_death(reward_run, quick_trainer, monkeypatch):
+    from alignment.services import assembly
+
+    monkeypatch.setattr(runs, "HEART_SECONDS", 0.02)
+    real = assembly.assemble
+
+    def slow(run, folder):
+        first = Run.objects.get(pk=run.pk).heartbeat_at
+        until(lambda: Run.objects.get(pk=run.pk).heartbeat_at > first)
+        real(run, folder)
+
+    monkeypatch.setattr(assembly, "assemble", slow)
+    assert runs.execute(str(reward_run.pk))
+    reward_run.refresh_from_db()
+    assert reward_run.state == "done"
