@@ -60,8 +60,8 @@ def check_layout(where: Locations) -> None:
         raise Trouble(
             f"The data folder {where.var_dir} was written by another version of Preferendum "
             f"(layout {found}, this one reads {LAYOUT}).\n"
-            "Nothing in it was changed. Start the version that wrote it and take "
-            "`manage.py backup`, or use another folder with VAR_DIR=/some/folder."
+            "Nothing in it was changed. Start the version that wrote it, "
+            "or use another folder with VAR_DIR=/some/folder."
         )
 
 

@@ -119,8 +119,8 @@ def check_version(where: Locations) -> None:
         raise Trouble(
             f"The data in {where.postgres_data} were written by PostgreSQL {found}; this version "
             f"runs PostgreSQL {POSTGRES_MAJOR}.\nNothing in it was changed. Take a "
-            "`manage.py backup` with the version that wrote them and restore it here, or start "
-            "afresh with VAR_DIR=/some/folder."
+            "backup with that version's pg_dump and load it here with psql, or start afresh "
+            "with VAR_DIR=/some/folder."
         )
 
 
