@@ -30,7 +30,7 @@ def simulate(
     """Run the arms one after the other; `keep` is a folder in which the instances stay."""
     started = time.monotonic()
     report = arm(plan, keep and keep / "instance", first, say)
-    report["seed"] = plan.seed
+    report |= {"seed": plan.seed, "at_random": plan.control}
     report["control"] = {}
     if control and not plan.control:
         say("Now the control: people who answer at random.")

@@ -27,7 +27,8 @@ def table(report: dict) -> str:
         tokens = f"{first['mean_tokens']:.1f}"
         lines.append(_line("first", "", "", "", "", gold, "", "", tokens))
     lines += [_row(row) for row in report["rounds"]]
-    lines.append(gain_sentence("With their taste", report["rounds"]))
+    who = "At random" if report.get("at_random") else "With their taste"
+    lines.append(gain_sentence(who, report["rounds"]))
     control = report.get("control") or {}
     if control.get("rounds"):
         lines += ["", "People who answer at random:"]
@@ -119,7 +120,8 @@ _ARMS = (("people with a taste", "#0b6e4f", "o"), ("people answering at random",
 
 
 def _arms(report: dict):
-    yield report["rounds"], report.get("first"), *_ARMS[0]
+    own = _ARMS[1] if report.get("at_random") else _ARMS[0]
+    yield report["rounds"], report.get("first"), *own
     control = report.get("control") or {}
     if control.get("rounds"):
         yield control["rounds"], control.get("first"), *_ARMS[1]
