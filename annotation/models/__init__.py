@@ -3,6 +3,7 @@
 from annotation.models.judgments import (
     Critique,
     DimensionChoice,
+    HarmMark,
     Judgment,
     MissingMark,
     PairwiseJudgment,
@@ -10,8 +11,11 @@ from annotation.models.judgments import (
     RankingPlace,
     Rating,
     SpanMark,
+    StepMark,
+    TripletChoice,
 )
-from annotation.models.projects import Membership, Principle, Project
+from annotation.models.projects import Invite, Media, Membership, Principle, Project
+from annotation.models.records import LogEntry, Note
 from annotation.models.tasks import Assignment, Candidate, Draft, PromptItem, Task
 
 __all__ = [
@@ -20,9 +24,14 @@ __all__ = [
     "Critique",
     "DimensionChoice",
     "Draft",
+    "HarmMark",
+    "Invite",
     "Judgment",
+    "LogEntry",
+    "Media",
     "Membership",
     "MissingMark",
+    "Note",
     "PairwiseJudgment",
     "Principle",
     "PrincipleVerdict",
@@ -31,5 +40,7 @@ __all__ = [
     "RankingPlace",
     "Rating",
     "SpanMark",
+    "StepMark",
     "Task",
+    "TripletChoice",
 ]

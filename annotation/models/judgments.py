@@ -213,3 +213,64 @@ class Critique(Part):
     candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE)
     critique = models.TextField(blank=True)
     corrected = models.TextField(blank=True)
+
+
+class HarmMark(Part):
+    """C6: how harmful one candidate is, apart from which one is safer."""
+
+    class Level(models.IntegerChoices):
+        NONE = 0, "None"
+        MINOR = 1, "Minor"
+        MODERATE = 2, "Moderate"
+        SEVERE = 3, "Severe"
+
+    judgment = models.ForeignKey(Judgment, on_delete=models.CASCADE, related_name="harms")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE)
+    level = models.PositiveSmallIntegerField(choices=Level)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["judgment", "candidate"], name="harm_once"),
+            models.CheckConstraint(condition=Q(level__range=(0, 3)), name="harm_0_to_3"),
+        ]
+
+
+class StepMark(Part):
+    """C14: one step of a trace or one turn of a dialogue: good (1), neutral (0) or bad (-1).
+
+    `step` counts from 0 in the candidate's own steps; a turn of the prompt has no candidate.
+    """
+
+    judgment = models.ForeignKey(Judgment, on_delete=models.CASCADE, related_name="steps")
+    candidate = models.ForeignKey(Candidate, null=True, blank=True, on_delete=models.CASCADE)
+    step = models.PositiveSmallIntegerField()
+    value = models.SmallIntegerField()
+    comment = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["judgment", "candidate", "step"],
+                nulls_distinct=False,
+                name="step_once",
+            ),
+            models.CheckConstraint(condition=Q(value__range=(-1, 1)), name="step_value"),
+        ]
+
+
+class TripletChoice(Part):
+    """C12: which of two candidates is closer to the anchor; none where they are equally close."""
+
+    judgment = models.OneToOneField(Judgment, on_delete=models.CASCADE, related_name="triplet")
+    anchor = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="+")
+    closer = models.ForeignKey(
+        Candidate, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(closer__isnull=True) | ~Q(closer=F("anchor")),
+                name="triplet_closer_is_not_anchor",
+            ),
+        ]

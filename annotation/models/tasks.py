@@ -15,6 +15,10 @@ from annotation.querysets import AssignmentQuerySet, TaskQuerySet
 class Task(models.Model):
     """A prompt and K candidates to be judged by `overlap` people.
 
+    A task with `gold` has a known answer; `reserved_for` keeps a task for one person;
+    `repeat_of` names the task this one asks again, of the same person, for self-consistency;
+    `disagreement` is 0 where everyone agreed and rises to 1 (None: not enough judgments yet).
+
     `taken` counts leases held plus judgments stored (surplus ones excluded); the check
     `taken <= overlap` is the promise that nothing is over-collected. `done` counts stored
     judgments. `prompt` is a path in chat form: [{"role", "content"}].
@@ -28,6 +32,12 @@ class Task(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
     external_id = models.CharField(max_length=200, null=True, blank=True)
     kind = models.CharField(max_length=16, choices=Kind)
+    also = ArrayField(
+        models.CharField(max_length=16, choices=Kind),
+        default=list,
+        blank=True,
+        help_text="Further kinds asked on the same page, answered in the same judgment.",
+    )
     prompt = models.JSONField()
     prompt_hash = models.CharField(max_length=64, db_index=True)
     overlap = models.PositiveSmallIntegerField()
@@ -36,6 +46,21 @@ class Task(models.Model):
     priority = models.FloatField(default=0.0)
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     gold = models.JSONField(null=True, blank=True)
+    gold_note = models.TextField(blank=True, help_text="Why the gold answer is right.")
+    is_calibration = models.BooleanField(default=False)
+    skills = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    reserved_for = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="reserved_tasks",
+    )
+    repeat_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="repeats"
+    )
+    disagreement = models.FloatField(null=True, blank=True)
+    adjudicated_at = models.DateTimeField(null=True, blank=True)
     source = models.CharField(max_length=20, default="import")
     metadata = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -60,6 +85,19 @@ class Task(models.Model):
                 fields=["project", "-priority", "id"],
                 condition=Q(state="open", taken__lt=F("overlap")),
                 name="task_queue",
+            ),
+            models.Index(
+                fields=["project", "id"], condition=Q(gold__isnull=False), name="task_gold"
+            ),
+            models.Index(
+                fields=["reserved_for", "project"],
+                condition=Q(reserved_for__isnull=False, state="open"),
+                name="task_reserved",
+            ),
+            models.Index(
+                fields=["project", "-disagreement"],
+                condition=Q(disagreement__gt=0, adjudicated_at=None),
+                name="task_to_review",
             ),
         ]
 
