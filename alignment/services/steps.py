@@ -18,6 +18,8 @@ from inference import selectors as inference
 from inference.models import ModelVersion
 from inference.services import registry
 
+#: The criteria of the gate that a refitted reward model is put to before it is used.
+REWARD_RULES = ("rm_accuracy", "rm_accuracy_low", "rm_drop")
 #: A group of fewer prompts says too little to refuse a policy by.
 GROUP_LEAST = 20
 
@@ -68,7 +70,7 @@ def reward(turn: Round) -> Done | Waiting:
     if run.state != Run.State.DONE:
         return _wait(run)
     numbers = _reward_numbers(turn, run)
-    asked = {name: turn.config["gate"][name] for name in ("rm_accuracy", "rm_drop")}
+    asked = {name: turn.config["gate"][name] for name in REWARD_RULES}
     nothing = dict.fromkeys(turn.config["gate"])
     verdict = decide(numbers, Gate.from_mapping(nothing | asked))
     if not verdict.passed:
@@ -225,6 +227,7 @@ def _reward_numbers(turn: Round, run: Run) -> dict[str, Any]:
     )
     return {
         "rm_accuracy": run.metrics.get("accuracy"),
+        "rm_accuracy_ci": run.metrics.get("accuracy_ci"),
         "rm_accuracy_last": before.metrics.get("accuracy") if before else None,
     }
 

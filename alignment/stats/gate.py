@@ -15,6 +15,7 @@ class Gate:
     """Thresholds of a release; None switches a criterion off."""
 
     rm_accuracy: float | None = 0.55
+    rm_accuracy_low: float | None = 0.5
     rm_drop: float | None = 0.03
     win_rate_low: float | None = 0.5
     kl_budget: float | None = 30.0
@@ -75,10 +76,11 @@ def _number(value: Any) -> float | None:
 def decide(metrics: Mapping[str, Any], gate: Gate | None = None) -> Verdict:
     """The verdict of `gate` on `metrics`, a mapping with the keys of an `evaluate` report.
 
-    Read: rm_accuracy, rm_accuracy_last (the model before, for `rm_drop`), win_rate_ci, kl,
-    length_ratio, distinct_2, baseline_distinct_2, by_group (mapping to {"win_rate", "n"}),
-    n_prompts. A number that a criterion asks for and the metrics lack fails that criterion: nothing
-    is released on what was not measured. `rm_drop` alone is passed over without a model before.
+    Read: rm_accuracy, rm_accuracy_ci, rm_accuracy_last (the model before, for `rm_drop`),
+    win_rate_ci, kl, length_ratio, distinct_2, baseline_distinct_2, n_prompts, and by_group
+    (mapping to {"win_rate", "n"}). A number that a criterion asks for and the metrics lack fails
+    that criterion: nothing is released on what was not measured. `rm_drop` alone is passed over
+    without a model before.
     """
     gate = gate or Gate()
     out: list[Criterion] = []
@@ -106,6 +108,14 @@ def decide(metrics: Mapping[str, Any], gate: Gate | None = None) -> Verdict:
     )
     accuracy, last = metrics.get("rm_accuracy"), _number(metrics.get("rm_accuracy_last"))
     ask("rm_accuracy", accuracy, gate.rm_accuracy, True, "Held-out accuracy of the reward model")
+    interval = metrics.get("rm_accuracy_ci") or (None, None)
+    ask(
+        "rm_accuracy_low",
+        interval[0],
+        gate.rm_accuracy_low,
+        True,
+        "The lower bound of that accuracy",
+    )
     if gate.rm_drop is not None and last is not None:
         ask(
             "rm_drop",

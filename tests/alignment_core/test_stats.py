@@ -139,6 +139,7 @@ def test_distinct_n_by_hand():
 GOOD = {
     "n_prompts": 50,
     "rm_accuracy": 0.8,
+    "rm_accuracy_ci": [0.7, 0.9],
     "rm_accuracy_last": 0.79,
     "win_rate_ci": [0.6, 0.9],
     "kl": 12.0,
@@ -164,6 +165,7 @@ def test_a_better_policy_passes_the_gate():
         ({"win_rate_ci": [0.45, 0.7]}, "win_rate", "is 0.45, which is not at least 0.5"),
         ({"kl": 99.0}, "kl", "is 99, which is not at most 30"),
         ({"kl": float("nan")}, "kl", "was not measured"),
+        ({"rm_accuracy_ci": [0.45, 0.99]}, "rm_accuracy_low", "is 0.45, which is not at least 0.5"),
         ({"rm_accuracy": 0.7}, "rm_drop", "after 0.79 last time"),
         ({"length_ratio": 2.5}, "length_high", "not at most 2"),
         ({"distinct_2": 0.1}, "diversity", "not at least 0.5"),
