@@ -12,6 +12,10 @@ from feedback import selectors as feedback
 
 #: How many of the newest chat prompts take part.
 RECENT_CHATS = 5000
+#: What sources call the prompts they hold back; such a prompt is never trained on.
+HELD_OUT = frozenset(
+    {"test", "eval", "dev", "valid", "validation", "heldout", "held-out", "held_out"}
+)
 
 
 def choose(
@@ -20,13 +24,19 @@ def choose(
     """At most `limit` different prompts of one split, picked by hash with `seed`.
 
     Rows have prompt_id, prompt (JSON), prompt_hash and group. The same seed over the same prompts
-    gives the same choice; a prompt that joins later moves only those it displaces.
+    gives the same choice; a prompt that joins later moves only those it displaces. The hash says
+    which split a prompt is in, unless its source held it back (`HELD_OUT`).
     """
 
     def key(found: tuple[str, str, Any]) -> bytes:
         return hashlib.sha256(f"{seed}:{found[0]}".encode()).digest()
 
-    ours = (found for found in _hashes(project) if split_of(found[0], eval_share) == split)
+    held_back = _held_back(project)
+
+    def side(prompt_hash: str) -> str:
+        return "eval" if prompt_hash in held_back else split_of(prompt_hash, eval_share)
+
+    ours = (found for found in _hashes(project) if side(found[0]) == split)
     picked = heapq.nsmallest(limit, ours, key=key)
     prompts = {prompt_hash: prompt for prompt_hash, _, prompt in picked if prompt is not None}
     for model in (PromptItem, Task):
@@ -47,6 +57,16 @@ def choose(
         for prompt_hash, group, _ in picked
         if _answerable(prompts.get(prompt_hash))
     ]
+
+
+def _held_back(project: Project) -> set[str]:
+    """Hashes of the imported prompts that their source held back."""
+    marked = project.prompt_items.exclude(split="").values_list("prompt_hash", "split")
+    return {
+        prompt_hash
+        for prompt_hash, split in marked.iterator(chunk_size=5000)
+        if split.strip().lower() in HELD_OUT
+    }
 
 
 def _hashes(project: Project) -> Iterator[tuple[str, str, Any]]:
