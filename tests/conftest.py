@@ -4,6 +4,7 @@ alice and ben annotate, rita reviews, remy researches, adam administers; mallory
 but belongs to no project.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,12 @@ from config.embedded import locations
 from config.models import AccessKey, Role, User
 
 PASSWORD = "correct horse"
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The embedded server goes with its data at the end, so nothing need be dropped before."""
+    return not os.environ.get("DATABASE_URL")
 
 
 @pytest.fixture(scope="module")
