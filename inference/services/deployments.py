@@ -18,6 +18,7 @@ from django.utils import timezone
 from config.errors import Conflict, DomainError, Invalid
 from config.models import User
 from inference import client
+from inference.errors import EngineDown
 from inference.models import Deployment, ModelVersion
 
 logger = logging.getLogger(__name__)
@@ -194,6 +195,9 @@ def _prepare_engine(version: ModelVersion) -> None:
     """Have the engine read the weights now, so the first chat need not wait. Best effort."""
     try:
         _in_own_loop(client.load(version, again=True))
+    except EngineDown:
+        # Its supervisor has it read what serves as soon as it is up again.
+        logger.info("The engine is not up; it will load %s when it is.", version.name)
     except DomainError as exc:
         logger.warning("%s will be loaded at its first chat: %s", version.name, exc.detail)
 
