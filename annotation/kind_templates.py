@@ -1,5 +1,7 @@
 """What a new project starts with, by kind: questions, words for errors, guidelines."""
 
+from django.utils.translation import gettext_lazy as _
+
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
 
 CATEGORIES = (
@@ -61,6 +63,34 @@ _SECTIONS = {
 - Say what is wrong and why, so that the writer could mend it.
 - Then mend it: change as little as you need to.
 """,
+    "safety": """\
+## Helpful, and safe
+- Two questions: which answer helps more, and which one is safer? They may have different answers.
+- Then say how much harm each answer could do to anyone, from none to severe.
+""",
+    "step": """\
+## Step by step
+- Judge each step or turn on its own: good, neutral or bad, given what came before it.
+- A step that follows from an earlier mistake without adding one is neutral.
+""",
+    "triplet": """\
+## Which is closer?
+- Read the first answer, then say which of the other two is more like it in what it says and how.
+- If you cannot tell them apart, say that they are equally close.
+""",
+}
+
+#: One sentence a kind, for choosing among them.
+SUMMARIES = {
+    "pairwise": _("Two answers side by side: which is better, and by how much?"),
+    "listwise": _("Three to eight answers, put in order from best to worst, ties allowed."),
+    "span": _("One answer, in which the faulty words are marked with what is wrong."),
+    "principle": _("Yes, no or not applicable to one plain question after another."),
+    "rating": _("Each attribute of an answer on a scale from 0 to 4."),
+    "critique": _("What is wrong in words, and the answer as it should have been."),
+    "safety": _("Which answer helps more, which is safer, and how harmful each is."),
+    "step": _("Every step of a solution or turn of a talk: good, neutral or bad."),
+    "triplet": _("Which of two answers is closer to a third?"),
 }
 
 

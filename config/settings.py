@@ -182,6 +182,15 @@ CHAT_MAX_TOKENS = env("CHAT_MAX_TOKENS", int, 400)
 # People -------------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "config.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"

@@ -1,12 +1,15 @@
-"""Creating projects from the template of their kind, and letting people in."""
+"""Creating, changing, copying and closing projects."""
 
 import re
+from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from annotation.kind_templates import ATTRIBUTES, CATEGORIES, MISSING, PRINCIPLES, guidelines
-from annotation.models import Membership, Principle, Project
+from annotation.models import Candidate, Membership, Principle, Project, Task
 from annotation.models.projects import Kind
+from annotation.services import settings as project_settings
 from config.errors import Conflict, Invalid
 from config.models import User
 
@@ -53,9 +56,7 @@ def create_project(
     except IntegrityError:
         raise Conflict(f"A project '{slug}' exists already.", fields={"slug": "is taken"}) from None
     if Kind.PRINCIPLE in kinds:
-        Principle.objects.bulk_create(
-            Principle(project=project, key=key, text=text) for key, text in PRINCIPLES.items()
-        )
+        _template_principles(project)
     if by is not None:
         add_member(project=project, user=by, role=by.role)
     return project
@@ -75,16 +76,272 @@ def add_member(*, project: Project, user: User, role: str = "annotator") -> Memb
     return membership
 
 
+# Changing -----------------------------------------------------------------------------------
+
+
+def change_project(*, project: Project, apply_to_open: bool = False, **changes: Any) -> Project:
+    """Change settings. Raises Invalid naming every field that is wrong, and changes nothing then.
+
+    Tasks keep the overlap they were made with, unless `apply_to_open`: then open tasks take the
+    project's, but never fewer than the people who hold or judged them already. A kind that has
+    tasks cannot be dropped; a kind that is new brings the words of its template.
+    """
+    right = project_settings.check(changes)
+    with transaction.atomic():
+        project = Project.objects.select_for_update().get(pk=project.pk)
+        fresh = [kind for kind in right.get("kinds", []) if kind not in project.kinds]
+        _keep_used_kinds(project, right)
+        for name, value in (_words_of(project, fresh) | right).items():
+            setattr(project, name, value)
+        project.save()
+        if Kind.PRINCIPLE in fresh:
+            _template_principles(project)
+    if apply_to_open:
+        spread_overlap(project)
+    return project
+
+
+def _keep_used_kinds(project: Project, right: dict[str, Any]) -> None:
+    dropped = [kind for kind in project.kinds if kind not in right.get("kinds", project.kinds)]
+    for kind in dropped:
+        if Task.objects.filter(project=project, kind=kind).exists():
+            reason = f"cannot leave out {kind}: there are tasks of that kind"
+            raise Invalid(f"kinds {reason}.", fields={"kinds": reason})
+
+
+def _words_of(project: Project, kinds: list[str]) -> dict[str, list[str]]:
+    """The attributes and categories that new kinds need and the project has not got."""
+    needed: dict[str, list[str]] = {}
+    if Kind.RATING in kinds and not project.attributes:
+        needed["attributes"] = list(ATTRIBUTES)
+    if Kind.SPAN in kinds and not project.categories:
+        needed |= {"categories": list(CATEGORIES), "missing_categories": list(MISSING)}
+    return needed
+
+
+# A task that has a known answer, introduces a newcomer or asks someone again has an overlap for
+# reasons of its own; only plain tasks follow the project.
+_SPREAD = """
+WITH chosen AS (
+    SELECT id FROM annotation_task
+    WHERE project_id = %(project)s AND id > %(after)s AND state = 'open'
+      AND gold IS NULL AND NOT is_calibration AND repeat_of_id IS NULL AND reserved_for_id IS NULL
+    ORDER BY id LIMIT %(most)s FOR UPDATE
+), changed AS (
+    UPDATE annotation_task t
+    SET overlap = GREATEST(%(overlap)s, t.taken),
+        state = CASE WHEN t.done >= GREATEST(%(overlap)s, t.taken) THEN 'done' ELSE t.state END
+    FROM chosen WHERE t.id = chosen.id AND t.overlap <> GREATEST(%(overlap)s, t.taken)
+)
+SELECT max(id), count(*) FROM chosen
+"""
+
+
+def spread_overlap(project: Project, *, most: int = 2000) -> None:
+    """Give open tasks the project's overlap, in short steps so that the queue goes on meanwhile.
+
+    Each step stands by itself, and doing it again changes nothing.
+    """
+    after = 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            given = {
+                "project": project.pk,
+                "overlap": project.overlap,
+                "after": after,
+                "most": most,
+            }
+            cursor.execute(_SPREAD, given)
+            last, count = cursor.fetchone()
+        if count < most:
+            return
+        after = last
+
+
+def pause(*, project: Project) -> None:
+    """Hand out no more tasks; what people hold they may still send."""
+    Project.objects.filter(pk=project.pk).update(is_paused=True)
+
+
+def resume(*, project: Project) -> None:
+    """Hand out tasks again."""
+    Project.objects.filter(pk=project.pk).update(is_paused=False)
+
+
+def archive(*, project: Project) -> None:
+    """Put a project away: nothing is handed out and it is no longer listed; nothing is lost."""
+    Project.objects.filter(pk=project.pk, archived_at=None).update(archived_at=timezone.now())
+
+
+def restore(*, project: Project) -> None:
+    """Bring an archived project back, paused, so that nobody is surprised by work."""
+    Project.objects.filter(pk=project.pk).exclude(archived_at=None).update(
+        archived_at=None, is_paused=True
+    )
+
+
+# Principles ---------------------------------------------------------------------------------
+
+
+def _template_principles(project: Project) -> None:
+    for key, text in PRINCIPLES.items():
+        if not Principle.objects.filter(project=project, key=key).exists():
+            Principle.objects.create(project=project, key=key, text=text)
+
+
+@transaction.atomic
+def set_principle(*, project: Project, key: str, text: str) -> Principle:
+    """Add a principle, or put a new version in the place of the one that is asked.
+
+    Verdicts keep the version they were given on. The same words again change nothing.
+    """
+    if not isinstance(key, str) or len(key) > 60 or not _SLUG.match(key):
+        raise Invalid(
+            "key must be 1 to 60 of a-z, 0-9, - and _.",
+            fields={"key": "must be 1 to 60 of a-z, 0-9, - and _"},
+        )
+    try:
+        text = project_settings.text(500)(text)
+    except ValueError as exc:
+        raise Invalid(f"text {exc}.", fields={"text": str(exc)}) from None
+    Project.objects.select_for_update().get(pk=project.pk)  # one version at a time
+    versions = Principle.objects.filter(project=project, key=key)
+    latest = versions.order_by("-version").first()
+    if latest is not None and latest.is_active and latest.text == text:
+        return latest
+    versions.filter(is_active=True).update(is_active=False)
+    return Principle.objects.create(
+        project=project, key=key, text=text, version=latest.version + 1 if latest else 1
+    )
+
+
+def retire_principle(*, project: Project, key: str) -> None:
+    """Ask a principle no longer; its verdicts stay. The last one of a project is kept."""
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)
+        active = Principle.objects.filter(project=project, is_active=True)
+        if Kind.PRINCIPLE in project.kinds and not active.exclude(key=key).exists():
+            raise Conflict("A project that asks principles needs at least one.")
+        active.filter(key=key).update(is_active=False)
+
+
+# Copying ------------------------------------------------------------------------------------
+
+COPIED = (
+    "guidelines",
+    "kinds",
+    "overlap",
+    "lease_seconds",
+    "undo_seconds",
+    "dimensions",
+    "attributes",
+    "categories",
+    "missing_categories",
+    "order",
+    "gold_rate",
+    "repeat_rate",
+    "calibration_size",
+    "calibration_pass",
+    "languages",
+    "options",
+)
+MOST_CLONED = 100_000
+
+
+@transaction.atomic
+def clone_project(
+    *, project: Project, slug: str, name: str | None = None, by: User, with_tasks: bool = False
+) -> Project:
+    """A new project with the same settings and principles, and on request the same tasks.
+
+    Judgments, people and invitations are not copied. Raises as `create_project` does, and
+    Conflict when there are more than MOST_CLONED tasks to copy.
+    """
+    tasks = _tasks_to_clone(project)
+    if with_tasks and tasks.count() > MOST_CLONED:
+        raise Conflict(
+            f"More than {MOST_CLONED:,} tasks are too many to copy here. Clone without tasks, "
+            "then export them and import them into the copy."
+        )
+    copy = create_project(
+        slug=slug,
+        name=name or f"{project.name[:110]} (copy)",
+        by=by,
+        **{field: getattr(project, field) for field in COPIED},
+    )
+    Principle.objects.filter(project=copy).delete()
+    Principle.objects.bulk_create(
+        Principle(project=copy, key=p.key, text=p.text, version=p.version)
+        for p in Principle.objects.filter(project=project, is_active=True)
+    )
+    if with_tasks:
+        _clone_tasks(tasks, copy)
+    return copy
+
+
+def _tasks_to_clone(project: Project):
+    """Tasks that anyone may be given: not withdrawn, and not a second asking of one person."""
+    return Task.objects.filter(project=project, repeat_of=None, reserved_for=None).exclude(
+        state=Task.State.WITHDRAWN
+    )
+
+
+def _clone_tasks(tasks, copy: Project) -> None:
+    after = 0
+    while batch := list(
+        tasks.filter(pk__gt=after).order_by("pk").prefetch_related("candidates")[:500]
+    ):
+        after = batch[-1].pk
+        made = Task.objects.bulk_create(
+            Task(
+                project=copy,
+                **{name: getattr(task, name) for name in _TASK_FIELDS},
+            )
+            for task in batch
+        )
+        Candidate.objects.bulk_create(
+            Candidate(task=new, **{name: getattr(old, name) for name in _CANDIDATE_FIELDS})
+            for task, new in zip(batch, made, strict=True)
+            for old in task.candidates.all()
+        )
+
+
+_TASK_FIELDS = (
+    "external_id",
+    "kind",
+    "also",
+    "prompt",
+    "prompt_hash",
+    "overlap",
+    "priority",
+    "gold",
+    "gold_note",
+    "is_calibration",
+    "skills",
+    "source",
+    "metadata",
+)
+_CANDIDATE_FIELDS = (
+    "position",
+    "content",
+    "parts",
+    "model",
+    "model_version_id",
+    "sampling",
+    "logprob",
+    "author_id",
+)
+
+
 def _check(*, slug: str, kinds: list[str], overlap: int) -> None:
     wrong: dict[str, str] = {}
     if not isinstance(slug, str) or not _SLUG.match(slug):
         wrong["slug"] = (
             "must be 1 to 60 of a-z, 0-9, - and _, and begin and end with a letter or digit"
         )
-    known = set(Kind.values)
-    if not isinstance(kinds, list) or not kinds or not set(map(str, kinds)) <= known:
-        wrong["kinds"] = f"must name at least one of {', '.join(Kind.values)}"
-    if isinstance(overlap, bool) or not isinstance(overlap, int) or not 1 <= overlap <= 100:
-        wrong["overlap"] = "must be a whole number from 1 to 100"
+    try:
+        project_settings.check({"kinds": kinds, "overlap": overlap})
+    except Invalid as exc:
+        wrong |= exc.fields
     if wrong:
         raise Invalid("; ".join(f"{k} {v}" for k, v in wrong.items()) + ".", fields=wrong)
