@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, F, Q, Sum
-from django.utils import timezone
+from django.db.models import CharField, Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models.functions import Cast
 
-from annotation.models import Judgment, Project, PromptItem, Task
+from annotation.models import Judgment, LogEntry, Project, PromptItem, Task
 from config.models import User
 
 CHUNK = 1000
@@ -47,17 +47,23 @@ class PromptRecord:
 
 
 def preferences(
-    *, project_ids: Iterable[int], until: datetime | None = None
+    *,
+    project_ids: Iterable[int],
+    until: datetime | None = None,
+    position: int | None = None,
 ) -> Iterator[PreferenceRecord]:
     """Pairwise judgments that count, oldest first, in constant memory.
 
     With `until`, the judgments as they stood at that moment: later ones left out, ones undone
-    later still in.
+    later still in. With `position`, as they stood at that position of the log: the same position
+    gives the same records whenever it is asked, until someone's data is erased.
     """
     rows = Judgment.objects.filter(project__in=list(project_ids), kind="pairwise", surplus=False)
-    if until is None:
+    if position is not None:
+        rows = rows.filter(_said_by(position, "stored"), ~_said_by(position, *_ENDED))
+    elif until is None:
         rows = rows.filter(withdrawn_at=None, superseded_by=None)
-    else:
+    if until is not None:
         rows = rows.filter(
             Q(withdrawn_at=None) | Q(withdrawn_at__gt=until),
             Q(superseded_by=None) | Q(superseded_by__created_at__gt=until),
@@ -84,6 +90,21 @@ def preferences(
             source=row.source,
             created_at=row.created_at,
         )
+
+
+_ENDED = ("withdrawn", "superseded", "erased")
+
+
+def _said_by(position: int, *actions: str) -> Exists:
+    """Whether the log had said one of these of the judgment by this position."""
+    return Exists(
+        LogEntry.objects.filter(
+            subject="judgment",
+            subject_id=Cast(OuterRef("pk"), CharField()),
+            action__in=actions,
+            position__lte=position,
+        )
+    )
 
 
 def prompts(*, project_ids: Iterable[int], limit: int | None = None) -> Iterator[PromptRecord]:
@@ -164,6 +185,10 @@ def judged_by(user: User, *, since: datetime) -> dict[int, int]:
     )
 
 
-def log_position() -> datetime:
-    """A moment to hand to `preferences(until=...)`, so that a reading can be repeated."""
-    return timezone.now()
+def log_position() -> int:
+    """The last sealed position of the log, for `preferences(position=...)`; 0 before the first.
+
+    `annotation.services.log.seal()` first, outside of the reading transaction, takes in all that
+    is committed.
+    """
+    return LogEntry.objects.aggregate(last=Max("position"))["last"] or 0

@@ -9,3 +9,11 @@ def sweep() -> int:
     from annotation.services.queue import sweep_expired
 
     return sweep_expired()
+
+
+@shared_task(ignore_result=True)
+def seal() -> int:
+    """Give what the log was told since the last time its place in the chain."""
+    from annotation.services import log
+
+    return log.seal()

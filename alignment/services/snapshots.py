@@ -26,6 +26,7 @@ from alignment.services.records import (
 )
 from annotation import selectors as annotation
 from annotation.models import Project
+from annotation.services import log
 from config.errors import Invalid
 from feedback import selectors as feedback
 
@@ -78,14 +79,15 @@ def take(*, project: Project, by=None, query: dict[str, Any] | None = None) -> S
     query = resolve_query(project, query)
     home = Path(settings.ARTEFACTS_DIR) / "snapshots"
     files.need_room(home)
+    log.seal()  # so that the position below speaks of all that is committed
     with files.aside(home) as folder:
         with _one_view():
             position = {
-                "annotation": annotation.log_position().isoformat(),
+                "annotation": annotation.log_position(),
                 "feedback": feedback.log_position(),
                 "time": _now(),
             }
-            counts, people = _fill(folder, query)
+            counts, people = _fill(folder, query, position["annotation"])
         written = {
             path.name: {"sha256": parquet.digest(path), "rows": parquet.count(path)}
             for path in sorted(folder.glob("*.parquet"))
@@ -142,7 +144,22 @@ def verify(snapshot: Snapshot) -> None:
             raise Invalid(f"{name} of {snapshot} was altered or is missing; take a new snapshot.")
 
 
-def _fill(folder: Path, query: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def rebuild(snapshot: Snapshot, folder: Path) -> dict[str, str]:
+    """Write the judgments of a snapshot once more from its query and its position in the log.
+
+    Returns the SHA-256 of each file, which is that of the snapshot until data of a person in it
+    was erased. Raises Invalid for a snapshot that was drawn before the log had positions.
+    """
+    position = snapshot.position.get("annotation")
+    if not isinstance(position, int):
+        raise Invalid(f"{snapshot} was drawn before the log gave positions; take a new one.")
+    query = snapshot.query | {"kinds": ["preference"]}
+    with _one_view():
+        _fill(folder, query, position)
+    return {path.name: parquet.digest(path) for path in sorted(folder.glob("*.parquet"))}
+
+
+def _fill(folder: Path, query: dict[str, Any], position: int) -> tuple[dict[str, Any], int]:
     projects = Project.objects.filter(slug__in=query["projects"])
     ids = list(projects.order_by("pk").values_list("pk", flat=True))
     until = parse_datetime(query["until"]) if query["until"] else None
@@ -153,7 +170,7 @@ def _fill(folder: Path, query: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
     if "preference" in query["kinds"]:
         shares, tally = Shares(), Counter()
-        judged = annotation.preferences(project_ids=ids, until=until)
+        judged = annotation.preferences(project_ids=ids, until=until, position=position)
         rows = (row for row in (preference_row(r, share) for r in judged) if row)
         watched = _watch(rows, tally, people, prompts, shares)
         parquet.write(folder / "preference.parquet", watched, PREFERENCE)

@@ -119,6 +119,7 @@ class TasksView(APIView):
             kind=query.get("kind", ""),
             partial=query.get("partial") == "1",
             dry_run=query.get("dry_run") == "1",
+            by=request.user,
         )
         kept = not created.refused or query.get("partial") == "1"
         answer = imports.summary(created)

@@ -7,6 +7,7 @@ from annotation.formats import lines
 from annotation.models import Project
 from annotation.services.tasks import Created, store
 from config.errors import Invalid
+from config.models import User
 
 
 def import_stream(
@@ -18,6 +19,7 @@ def import_stream(
     partial: bool = False,
     dry_run: bool = False,
     progress=None,
+    by: User | None = None,
 ) -> Created:
     """Read a stream of one of `formats.IMPORTS` into a project; memory does not grow with it.
 
@@ -37,6 +39,7 @@ def import_stream(
         partial=partial,
         dry_run=dry_run,
         progress=progress,
+        actor=by.pseudonym if by is not None else "",
     )
     if not (created.refused or created.tasks or created.prompts or created.skipped):
         raise Invalid("There is nothing to import: not one record was found.")

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from annotation.formats.lines import unstorable
 from annotation.models import Assignment, Candidate, Draft, Judgment, Project, Task
+from annotation.services import log
 from config.errors import Conflict, Invalid
 from config.models import User
 
@@ -78,6 +79,7 @@ def undo(*, judgment_id: UUID, by: User) -> Assignment:
         raise Conflict("Only your last judgment can be undone.")
     judgment.withdrawn_at = timezone.now()
     judgment.save(update_fields=["withdrawn_at"])
+    log.withdrawn(judgment, actor=by.pseudonym)
     if not judgment.surplus:
         task.done -= 1
         if task.state == Task.State.DONE:

@@ -6,7 +6,7 @@ then its assignments and judgments. Whoever changes a lease or a judgment holds 
 are the database's, so that clocks of web hosts do not matter.
 
 Statements (BEGIN and COMMIT not counted): a claim takes 5 (3 when the person already holds a
-lease), a submit 8, each asserted in the tests.
+lease), a submit 9, each asserted in the tests.
 """
 
 import random
@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 
 from annotation import bodies
 from annotation.models import Assignment, Candidate, Draft, Judgment, Project, Task
-from annotation.services import parts
+from annotation.services import log, parts
 from annotation.services.leases import (
     complete,
     end,
@@ -257,7 +257,9 @@ def _submit(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submi
         surplus=surplus,
         idempotency_key=key,
     )
-    parts.save(parts.rows(judgment, checked))
+    typed = parts.rows(judgment, checked)
+    parts.save(typed)
+    log.stored(judgment, typed, actor=by.pseudonym)
     end(assignment, Assignment.State.SUBMITTED)
     if not surplus:
         task.taken += not held

@@ -13,9 +13,9 @@ from django.utils import timezone
 from annotation import bodies
 from annotation.formats.items import CandidateIn, JudgmentIn, PromptIn, Read, TaskIn
 from annotation.formats.preferendum import renamed
-from annotation.models import Candidate, Judgment, Project, PromptItem, Task
+from annotation.models import Candidate, Judgment, LogEntry, Project, PromptItem, Task
 from annotation.prompts import normalise, prompt_hash
-from annotation.services import parts
+from annotation.services import log, parts
 from annotation.services.questions import principle_names, question
 from config.errors import Conflict, Invalid
 from config.models import User
@@ -70,14 +70,16 @@ def store(
     partial: bool = False,
     dry_run: bool = False,
     progress=None,
+    actor: str = "",
 ) -> Created:
     """Write what was read, in batches inside one transaction; memory does not grow.
 
     Without `partial` one refusal undoes everything (the counts are then zero, the errors stand);
-    `dry_run` undoes everything and keeps the counts. `progress` is called with each line number.
+    `dry_run` undoes everything and keeps the counts. `progress` is called with each line number;
+    the log names `actor` (a pseudonym) for what is written.
     """
     created = Created()
-    writer = _Writer(project, source, created)
+    writer = _Writer(project, source, created, actor)
     try:
         with transaction.atomic():
             for batch in _batches(reads, created, progress):
@@ -136,8 +138,9 @@ class _Ready:
 class _Writer:
     """Turns checked items into rows; keeps small caches of people and model versions."""
 
-    def __init__(self, project: Project, source: str, created: Created):
+    def __init__(self, project: Project, source: str, created: Created, actor: str):
         self.project, self.source, self.created = project, source, created
+        self.actor = actor
         self.people: dict[tuple[bool, str], int] = {}
         self.versions: dict[str, object] = {}
         self._principles: dict[str, int] | None = None
@@ -290,8 +293,18 @@ class _Writer:
         Candidate.objects.bulk_create(rows)
         self.created.tasks += len(ready)
         self.created.candidates += len(rows)
-        if not any(r.judgments for r in ready):
-            return
+        entries: list[LogEntry] = []
+        at = 0
+        for r in ready:
+            own, at = rows[at : at + len(r.candidates)], at + len(r.candidates)
+            entries.append(log.entry_for_task(r.task, own, actor=self.actor))
+        if any(r.judgments for r in ready):
+            self._write_judgments(ready, rows, entries)
+        LogEntry.objects.bulk_create(entries, batch_size=2000)
+
+    def _write_judgments(
+        self, ready: list[_Ready], rows: list[Candidate], entries: list[LogEntry]
+    ) -> None:
         made: list[Judgment] = []
         typed: list = []
         at = 0
@@ -299,10 +312,18 @@ class _Writer:
             ids = [row.pk for row in rows[at : at + len(r.candidates)]]
             at += len(r.candidates)
             by_ref: dict[object, Judgment] = {}
+            superseded = {given.supersedes for given, _ in r.judgments}
             for given, body in r.judgments:
                 judgment = self._judgment(r, given, body, ids, by_ref)
                 made.append(judgment)
-                typed += parts.rows(judgment, replace(body, answer=_with_ids(body.answer, ids)))
+                own = parts.rows(judgment, replace(body, answer=_with_ids(body.answer, ids)))
+                typed += own
+                entries += log.history_of(
+                    judgment,
+                    own,
+                    actor=self.actor,
+                    is_superseded=given.ref is not None and given.ref in superseded,
+                )
         # Later versions point at earlier ones, so a plain insert in this order is enough.
         Judgment.objects.bulk_create(made, batch_size=1000)
         parts.save(typed)

@@ -7,6 +7,7 @@ import pytest
 from alignment.models import Snapshot
 from alignment.services import parquet, records, snapshots
 from annotation.models import Judgment
+from annotation.services import log
 from annotation.services.tasks import create_tasks
 from config.errors import Invalid
 from tests.alignment.judging import judged_task
@@ -14,6 +15,12 @@ from tests.alignment.judging import judged_task
 
 def folder_of(taken: Snapshot):
     return snapshots.folder_of(taken)
+
+
+def withdraw(judgment: Judgment) -> None:
+    judgment.withdrawn_at = judgment.created_at
+    judgment.save(update_fields=["withdrawn_at"])
+    log.withdrawn(judgment, actor="")
 
 
 def test_the_same_rows_give_the_same_hash_and_the_same_snapshot(judged, remy):
@@ -37,11 +44,23 @@ def test_a_new_judgment_gives_a_new_snapshot_and_leaves_the_old_one_alone(judged
 
 def test_a_withdrawn_judgment_is_left_out_of_later_snapshots(judged):
     one = Judgment.objects.order_by("created_at").first()
-    Judgment.objects.filter(pk=one.pk).update(withdrawn_at=one.created_at)
+    withdraw(one)
     taken = snapshots.take(project=judged)
     ids = {row["record_id"] for row in parquet.read(folder_of(taken) / "preference.parquet")}
     assert str(one.pk) not in ids
     assert len(ids) == 149
+
+
+def test_a_snapshot_can_be_rebuilt_to_the_byte_after_judgments_came_and_went(judged, tmp_path):
+    taken = snapshots.take(project=judged)
+    withdraw(Judgment.objects.order_by("created_at").first())
+    create_tasks(project=judged, tasks=[judged_task(1000, by="p-one")])
+    assert snapshots.take(project=judged).digest != taken.digest
+    manifest = json.loads((folder_of(taken) / "manifest.json").read_text())
+    rebuilt = snapshots.rebuild(taken, tmp_path)
+    assert set(rebuilt) == {"preference.parquet", "pairs.parquet"}
+    for name, digest in rebuilt.items():
+        assert digest == manifest["files"][name]["sha256"]
 
 
 def test_the_chosen_answer_is_the_one_the_person_preferred(judged):

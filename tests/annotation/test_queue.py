@@ -348,13 +348,13 @@ def test_a_claim_takes_five_statements_and_three_when_a_lease_is_held(alice, fil
     assert statements(again) == 3
 
 
-def test_a_submit_takes_eight_statements(alice, fill, claim, submit):
+def test_a_submit_takes_nine_statements(alice, fill, claim, submit):
     fill(1)
     assignment = claim(alice)
     with CaptureQueriesContext(connection) as queries:
         submit(assignment, key="k1")
-    # Task, assignment, earlier ones; judgment, its row; assignment, task, draft.
-    assert statements(queries) == 8
+    # Task, assignment, earlier ones; judgment, its row, the log; assignment, task, draft.
+    assert statements(queries) == 9
 
 
 def test_a_project_of_another_slug_is_not_touched(alice, project, fill, claim):
