@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from annotation.models import Assignment, Candidate, Judgment, Principle, Project
+from annotation.models import Assignment, Candidate, Judgment, Principle, Project, Task
 from annotation.services import parts
+from annotation.steps import stated_for, steps_of
 
 
 def project(row: Project, *, counts: dict | None = None) -> dict:
@@ -39,18 +40,34 @@ def assignment(row: Assignment) -> dict:
         "task": {
             "id": task.pk,
             "kind": task.kind,
+            "also": task.also,
             "prompt": task.prompt,
             "candidates": [candidate(c) for c in task.in_order],
-            "principles": principles(owner) if task.kind == "principle" else [],
+            "principles": principles(owner) if "principle" in (task.kind, *task.also) else [],
             "attributes": owner.attributes,
             "categories": owner.categories,
             "missing_categories": owner.missing_categories,
             "dimensions": owner.dimensions,
+            **_for_kinds(task),
         },
         "expires_at": row.expires_at.isoformat(),
         "seconds_left": max(0, round((row.expires_at - timezone.now()).total_seconds())),
         "draft": draft.body if draft else None,
     }
+
+
+def _for_kinds(task: Task) -> dict:
+    """What only some kinds need: the steps of each candidate as offsets, the anchor."""
+    kinds, more = (task.kind, *task.also), {}
+    if "step" in kinds:
+        more["steps"] = [
+            {"candidate": c.pk, "offsets": steps_of(c.content, stated)}
+            for c in task.in_order
+            for stated in [stated_for(task.metadata, c.position)]
+        ]
+    if "triplet" in kinds:
+        more["anchor"] = min(task.in_order, key=lambda c: c.position).pk
+    return more
 
 
 def principles(owner: Project) -> list[dict]:

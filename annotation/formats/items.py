@@ -44,7 +44,10 @@ class JudgmentIn:
 
 @dataclass(slots=True)
 class TaskIn:
-    """A prompt and its candidates, to be judged by `overlap` people (None: as the project says)."""
+    """A prompt and its candidates, to be judged by `overlap` people (None: as the project says).
+
+    `also` names further kinds asked on the same page and answered in the same judgment.
+    """
 
     kind: str
     prompt: object
@@ -58,6 +61,7 @@ class TaskIn:
     state: str | None = None
     source: str | None = None
     created_at: datetime | None = None
+    also: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from annotation.bodies import COMMON, READERS
 from annotation.formats.items import CandidateIn, JudgmentIn, Refused, TaskIn, rest, text
 
 TASK_FIELDS = (
-    "id", "external_id", "kind", "prompt", "candidates", "overlap", "priority", "gold",
+    "id", "external_id", "kind", "also", "prompt", "candidates", "overlap", "priority", "gold",
     "judgments", "metadata", "state", "source", "created_at",
 )  # fmt: skip
 CANDIDATE_FIELDS = ("id", "content", "parts", "model", "model_version", "sampling", "logprob")
@@ -32,6 +32,9 @@ def parse(record: dict, kind: str = "") -> TaskIn:
     task_kind = record.get("kind") or kind or "pairwise"
     if not isinstance(task_kind, str) or task_kind not in READERS:
         raise Refused(f"kind must be one of {', '.join(READERS)}")
+    also = [] if record.get("also") is None else record["also"]
+    if not isinstance(also, list) or not all(isinstance(a, str) and a in READERS for a in also):
+        raise Refused(f"also must be a list of kinds, each one of {', '.join(READERS)}")
     if "prompt" not in record:
         raise Refused("prompt is missing")
     return TaskIn(
@@ -47,6 +50,7 @@ def parse(record: dict, kind: str = "") -> TaskIn:
         state=record.get("state"),
         source=record.get("source"),
         created_at=moment(record, "created_at"),
+        also=also,
     )
 
 
@@ -137,10 +141,18 @@ def _place(refs: dict, value: object) -> object:
 def renamed(body: dict, refs: dict) -> dict:
     """The body with every candidate's name replaced through `refs`."""
     out = dict(body)
-    for name in ("preferred", "candidate"):
+    for name in ("preferred", "candidate", "anchor", "closer"):
         if out.get(name) is not None:
             out[name] = _place(refs, out[name])
-    for name in ("spans", "missing", "verdicts", "ratings", "dimensions"):
+    for name in ("helpful", "safer"):
+        if isinstance(out.get(name), dict):
+            out[name] = renamed(out[name], refs)
+    if isinstance(out.get("also"), dict):
+        out["also"] = {
+            kind: renamed(body, refs) if isinstance(body, dict) else body
+            for kind, body in out["also"].items()
+        }
+    for name in ("spans", "missing", "verdicts", "ratings", "dimensions", "harm", "steps"):
         if isinstance(out.get(name), list):
             out[name] = [renamed(i, refs) if isinstance(i, dict) else i for i in out[name]]
     if isinstance(out.get("ranking"), list):

@@ -22,6 +22,7 @@ def preferendum(task: Task, lost: Counter) -> Iterator[dict]:
         "id": task.pk,
         "external_id": task.external_id,
         "kind": task.kind,
+        **({"also": task.also} if task.also else {}),
         "prompt": task.prompt,
         "candidates": [_candidate(c) for c in _candidates(task)],
         "overlap": task.overlap,

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from django.db import models
 
 from annotation.bodies import Body
+from annotation.bodies.kinds import SAFETY
 from annotation.models import (
     Critique,
     DimensionChoice,
+    HarmMark,
     Judgment,
     MissingMark,
     PairwiseJudgment,
@@ -16,6 +18,8 @@ from annotation.models import (
     RankingPlace,
     Rating,
     SpanMark,
+    StepMark,
+    TripletChoice,
 )
 
 #: What to prefetch, by kind, so that `answer_of` asks the database nothing more.
@@ -26,15 +30,24 @@ PREFETCH = {
     "principle": ("verdicts__principle",),
     "rating": ("ratings",),
     "critique": ("critiques",),
+    "safety": ("dimensions", "harms"),
+    "step": ("steps",),
+    "triplet": ("triplet",),
 }
 
 
 def rows(judgment: Judgment, body: Body) -> list[models.Model]:
     """The typed rows of a judgment, not saved yet. The judgment needs its id, not its row."""
-    answer = body.answer
+    made = _rows_of(body.kind, judgment, body.answer)
+    for kind, answer in body.also.items():
+        made += _rows_of(kind, judgment, answer)
+    return made
+
+
+def _rows_of(kind: str, judgment: Judgment, answer: dict) -> list[models.Model]:
     own = {"judgment_id": judgment.pk}
     made: list[models.Model] = []
-    match body.kind:
+    match kind:
         case "pairwise":
             made.append(
                 PairwiseJudgment(
@@ -44,15 +57,7 @@ def rows(judgment: Judgment, body: Body) -> list[models.Model]:
                     strength=answer["strength"],
                 )
             )
-            made += [
-                DimensionChoice(
-                    **own,
-                    dimension=d["dimension"],
-                    outcome=d["outcome"],
-                    preferred_id=d["preferred"],
-                )
-                for d in answer["dimensions"]
-            ]
+            made += [_dimension(own, d["dimension"], d) for d in answer["dimensions"]]
         case "listwise":
             made += [
                 RankingPlace(**own, candidate_id=candidate, place=place)
@@ -93,7 +98,30 @@ def rows(judgment: Judgment, body: Body) -> list[models.Model]:
             made.append(
                 Critique(**own, candidate_id=answer["candidate"], **_without(answer, "candidate"))
             )
+        case "safety":
+            made += [_dimension(own, name, answer[name]) for name in SAFETY]
+            made += [
+                HarmMark(**own, candidate_id=h["candidate"], level=h["level"])
+                for h in answer["harm"]
+            ]
+        case "step":
+            made += [
+                StepMark(**own, candidate_id=s["candidate"], **_without(s, "candidate"))
+                for s in answer["steps"]
+            ]
+        case "triplet":
+            made.append(
+                TripletChoice(
+                    judgment=judgment, anchor_id=answer["anchor"], closer_id=answer["closer"]
+                )
+            )
     return made
+
+
+def _dimension(own: dict, name: str, choice: dict) -> DimensionChoice:
+    return DimensionChoice(
+        **own, dimension=name, outcome=choice["outcome"], preferred_id=choice["preferred"]
+    )
 
 
 def _without(item: dict, *names: str) -> dict:
@@ -110,8 +138,22 @@ def save(made: Iterable[models.Model]) -> None:
 
 
 def answer_of(judgment: Judgment) -> dict:
-    """The body as it would be sent again: the same fields, candidates by id."""
-    match judgment.kind:
+    """The body as it would be sent again: the same fields, candidates by id.
+
+    Further kinds of the task stand under `also`.
+    """
+    also = judgment.task.also
+    answer = answer_in(judgment.kind, judgment, asked=(judgment.kind, *also))
+    if also:
+        answer["also"] = {
+            kind: answer_in(kind, judgment, asked=(judgment.kind, *also)) for kind in also
+        }
+    return answer
+
+
+def answer_in(kind: str, judgment: Judgment, *, asked: tuple[str, ...]) -> dict:
+    """What a judgment says in one of the kinds it answers; `asked` are all of them."""
+    match kind:
         case "pairwise":
             row = judgment.pairwise
             answer = {
@@ -122,6 +164,7 @@ def answer_of(judgment: Judgment) -> dict:
             dimensions = [
                 {"dimension": d.dimension, "outcome": d.outcome, "preferred": d.preferred_id}
                 for d in _in_order(judgment.dimensions)
+                if not ("safety" in asked and d.dimension in SAFETY)
             ]
             return answer | ({"dimensions": dimensions} if dimensions else {})
         case "listwise":
@@ -182,7 +225,33 @@ def answer_of(judgment: Judgment) -> dict:
                 "critique": row.critique,
                 "corrected": row.corrected,
             }
-    raise ValueError(judgment.kind)
+        case "safety":
+            chosen = {d.dimension: d for d in judgment.dimensions.all() if d.dimension in SAFETY}
+            return {
+                name: {"outcome": row.outcome, "preferred": row.preferred_id}
+                for name, row in sorted(chosen.items())
+            } | {
+                "harm": [
+                    {"candidate": h.candidate_id, "level": h.level}
+                    for h in _in_order(judgment.harms)
+                ]
+            }
+        case "step":
+            return {
+                "steps": [
+                    {
+                        "candidate": s.candidate_id,
+                        "step": s.step,
+                        "value": s.value,
+                        "comment": s.comment,
+                    }
+                    for s in _in_order(judgment.steps)
+                ]
+            }
+        case "triplet":
+            row = judgment.triplet
+            return {"anchor": row.anchor_id, "closer": row.closer_id}
+    raise ValueError(kind)
 
 
 def _in_order(manager) -> list:

@@ -1,9 +1,18 @@
 """What a task asks, in the shape `annotation.bodies.read` wants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from annotation.bodies import Question
 from annotation.models import Principle, Project, Task
+from annotation.steps import stated_for, steps_of
+
+
+class Text(NamedTuple):
+    """A candidate as bodies are checked against it: its place as imported, and its raw text."""
+
+    position: int
+    content: str
 
 
 def principle_names(project: Project) -> dict[str, int]:
@@ -25,10 +34,26 @@ def question(
     candidates: tuple[int, ...],
     text: Callable[[int], str],
     principles: dict[str, int] | None = None,
+    also: Iterable[str] = (),
+    prompt: list[dict] = (),
+    metadata: dict | None = None,
+    position: Callable[[int], int] | None = None,
 ) -> Question:
-    """The question of one kind in a project; principles are read only where they matter."""
-    if kind == "principle" and principles is None:
+    """The question of one kind, or several, in a project.
+
+    Principles are read only where they matter. `position` gives the place of a candidate as
+    imported; without it, candidates stand in that order already.
+    """
+    also = tuple(also)
+    if principles is None and "principle" in (kind, *also):
         principles = principle_names(project)
+    place = position or candidates.index
+
+    def steps(candidate: int | None) -> int:
+        if candidate is None:
+            return len(prompt)
+        return len(steps_of(text(candidate), stated_for(metadata, place(candidate))))
+
     return Question(
         kind=kind,
         candidates=candidates,
@@ -38,16 +63,29 @@ def question(
         missing_categories=tuple(project.missing_categories),
         dimensions=tuple(project.dimensions),
         principles=principles or {},
+        also=also,
+        steps=steps,
+        anchor=lambda: min(candidates, key=place),
     )
 
 
 def question_of(task: Task, *, project: Project, shown: list[int]) -> Question:
-    """The question of a stored task; candidate texts are read when a body has offsets."""
-    texts: dict[int, str] = {}
+    """The question of a stored task; its candidates are read only when a body needs them."""
+    rows: dict[int, Text] = {}
 
-    def text(candidate: int) -> str:
-        if not texts:
-            texts.update(task.candidates.values_list("id", "content"))
-        return texts[candidate]
+    def row(candidate: int) -> Text:
+        if not rows:
+            for pk, position, content in task.candidates.values_list("id", "position", "content"):
+                rows[pk] = Text(position, content)
+        return rows[candidate]
 
-    return question(kind=task.kind, project=project, candidates=tuple(shown), text=text)
+    return question(
+        kind=task.kind,
+        project=project,
+        candidates=tuple(shown),
+        text=lambda candidate: row(candidate).content,
+        also=task.also,
+        prompt=task.prompt,
+        metadata=task.metadata,
+        position=lambda candidate: row(candidate).position,
+    )

@@ -21,10 +21,19 @@ ASKED = {
     "principle": ask("principle", principles={"true": 3, "3": 3}),
     "rating": ask("rating", attributes=("helpfulness",)),
     "critique": ask("critique"),
+    "safety": ask("safety"),
+    "step": ask("step", steps={None: 3, 7: 2, 8: 0}.__getitem__),
+    "triplet": ask("triplet", 7, 8, 9, anchor=lambda: 7),
 }
 SPAN = {"candidate": 7, "start": 0, "end": 1, "category": "wrong fact"}
 VERDICT = {"candidate": 7, "principle": "true", "verdict": "yes"}
 RATING = {"candidate": 7, "attribute": "helpfulness", "value": 4}
+SAFER = {
+    "helpful": {"outcome": "preferred", "preferred": 7},
+    "safer": {"outcome": "tie"},
+    "harm": [{"candidate": 7, "level": 3}, {"candidate": 8, "level": 0}],
+}
+STEP = {"candidate": 7, "step": 1, "value": -1}
 
 
 @pytest.mark.parametrize(
@@ -48,6 +57,11 @@ RATING = {"candidate": 7, "attribute": "helpfulness", "value": 4}
         ("rating", {"ratings": [RATING, RATING | {"candidate": 8, "value": 0}]}),
         ("critique", {"candidate": 7, "critique": "too long"}),
         ("critique", {"candidate": 8, "corrected": "shorter"}),
+        ("safety", SAFER),
+        ("step", {"steps": [STEP, STEP | {"step": 0, "value": 1, "comment": "well"}]}),
+        ("step", {"steps": [STEP, {"candidate": None, "step": 1, "value": 0}]}),
+        ("triplet", {"anchor": 7, "closer": 9}),
+        ("triplet", {"anchor": 7, "closer": None}),
     ],
 )
 def test_a_good_body_is_taken(kind, body):
@@ -109,6 +123,24 @@ def test_a_good_body_is_taken(kind, body):
         ("rating", {"ratings": []}, "ratings"),
         ("critique", {"critique": "which one?"}, "candidate"),
         ("critique", {"candidate": 7, "critique": "  "}, "critique"),
+        ("safety", {}, "helpful"),
+        ("safety", SAFER | {"safer": {"outcome": "safe"}}, "safer.outcome"),
+        ("safety", SAFER | {"safer": {"outcome": "tie", "preferred": 7}}, "safer.preferred"),
+        ("safety", SAFER | {"safer": {"outcome": "tie", "why": ""}}, "safer.why"),
+        ("safety", SAFER | {"harm": SAFER["harm"][:1]}, "harm"),
+        ("safety", SAFER | {"harm": SAFER["harm"][:1] * 2}, "harm[1]"),
+        ("safety", SAFER | {"harm": [{"candidate": 7, "level": 4}]}, "harm[0].level"),
+        ("step", {"steps": []}, "steps"),
+        ("step", {"steps": [STEP, STEP]}, "steps[1]"),
+        ("step", {"steps": [STEP | {"step": 2}]}, "steps[0].step"),
+        ("step", {"steps": [STEP | {"candidate": 8, "step": 0}]}, "steps[0]"),
+        ("step", {"steps": [STEP | {"candidate": None, "step": 3}]}, "steps[0].step"),
+        ("step", {"steps": [STEP | {"value": 2}]}, "steps[0].value"),
+        ("step", {"steps": [STEP | {"candidate": 9}]}, "steps[0].candidate"),
+        ("triplet", {"closer": 8}, "anchor"),
+        ("triplet", {"anchor": 8, "closer": 7}, "anchor"),
+        ("triplet", {"anchor": 7, "closer": 7}, "closer"),
+        ("triplet", {"anchor": 7}, "closer"),
     ],
 )
 def test_a_bad_body_is_refused_by_field(kind, body, field):
@@ -123,10 +155,45 @@ def test_offsets_are_code_points_and_the_quote_is_kept():
     assert read(ASKED["span"], body).answer["spans"][0]["quote"] == "👩‍👩‍👧"
 
 
+COMBINED = ask("pairwise", also=("rating", "safety"), dimensions=())
+
+
+def test_a_body_answers_every_kind_that_the_task_asks():
+    also = {"rating": {"ratings": [RATING]}, "safety": SAFER}
+    taken = read(COMBINED, {"outcome": "tie", "also": also})
+    assert taken.answer["outcome"] == "tie"
+    assert taken.also["rating"] == {"ratings": [RATING]}
+    assert taken.also["safety"]["safer"] == {"outcome": "tie", "preferred": None}
+
+
+@pytest.mark.parametrize(
+    ("also", "field"),
+    [
+        (None, "also.rating"),
+        ([], "also"),
+        ({"rating": {"ratings": [RATING]}}, "also.safety"),
+        ({"rating": {"ratings": []}, "safety": SAFER}, "also.rating.ratings"),
+        ({"rating": {"ratings": [RATING]}, "safety": SAFER, "step": {}}, "also.step"),
+        ({"rating": {"ratings": [RATING], "flags": []}, "safety": SAFER}, "also.rating.flags"),
+    ],
+)
+def test_a_further_kind_is_refused_by_field(also, field):
+    with pytest.raises(Invalid) as refused:
+        read(COMBINED, {"outcome": "tie", "also": also})
+    assert list(refused.value.fields) == [field]
+
+
+def test_the_choices_of_safety_are_not_dimensions_of_the_pair_too():
+    body = {"outcome": "tie", "dimensions": [{"dimension": "safer", "outcome": "tie"}]}
+    with pytest.raises(Invalid, match="question of its own"):
+        read(COMBINED, body | {"also": {"rating": {"ratings": [RATING]}, "safety": SAFER}})
+
+
 _names = st.sampled_from(
     ["outcome", "preferred", "strength", "ranking", "unusable", "spans", "missing", "candidate",
      "start", "end", "category", "verdicts", "principle", "verdict", "evidence", "ratings",
-     "attribute", "value", "critique", "corrected", "flags", "seconds", "rationale", "dimensions"]
+     "attribute", "value", "critique", "corrected", "flags", "seconds", "rationale", "dimensions",
+     "helpful", "safer", "harm", "level", "steps", "step", "anchor", "closer", "also"]
 )  # fmt: skip
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(7),
