@@ -1,7 +1,7 @@
 """The one door by which text from models, people and files becomes HTML.
 
-Markdown is parsed with raw HTML switched off, code is coloured by class (never by style), and
-the result passes an allow-list sanitiser, so that a mistake in one step is caught by the next.
+Markdown is parsed with raw HTML switched off, code is coloured by class (never by style),
+formulas become MathML (`config.formulas`), and the result passes an allow-list sanitiser, so that a mistake in one step is caught by the next.
 Nothing that loads by itself (images, frames, styles) survives; links only point to web and mail.
 """
 
@@ -19,6 +19,9 @@ from pygments import format as highlighted
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
+
+from config.formulas import TAGS as FORMULA_TAGS
+from config.formulas import FormulaRenderer, add_formulas
 
 # Longer texts are shown as they are: a person cannot read that much formatting, and the parser
 # would hold the request.
@@ -40,6 +43,7 @@ _UNPRINTABLE = re.compile(
 _TAGS = {
     "p", "br", "hr", "h3", "h4", "h5", "h6", "strong", "em", "s", "code", "pre", "blockquote",
     "ul", "ol", "li", "a", "table", "thead", "tbody", "tr", "th", "td", "div", "span",
+    *FORMULA_TAGS,
 }  # fmt: skip
 _PYGMENTS_CLASS = re.compile(r"[a-z][a-z0-9]{0,3}")
 
@@ -93,7 +97,7 @@ def _highlight(code: str, language: str, env: dict) -> str:
     return highlighted(tokens, HtmlFormatter(nowrap=True))
 
 
-class _Renderer(RendererHTML):
+class _Renderer(FormulaRenderer, RendererHTML):
     """The house's HTML: a framed code block, text direction by content, no style attributes."""
 
     def fence(self, tokens: Sequence[Token], idx: int, options, env) -> str:
@@ -128,12 +132,14 @@ def _allow(tag: str, attribute: str, value: str) -> str | None:
     """Keep only values that this module writes; everything else was smuggled in."""
     if attribute == "class":
         known = {
-            "div": {"code", "prose--plain"},
+            "div": {"code", "formula", "prose--plain"},
             "th": {"align-left", "align-center", "align-right"},
             "td": {"align-left", "align-center", "align-right"},
         }
         fine = value in known.get(tag, ()) or (tag == "span" and _PYGMENTS_CLASS.fullmatch(value))
         return value if fine else None
+    if tag == "math":
+        return value if value in ("block", "inline") else None
     if attribute == "dir":
         return "auto"
     if attribute == "tabindex":
@@ -148,6 +154,7 @@ def _build(*, bare_links: bool) -> MarkdownIt:
     if bare_links:
         parser.enable("linkify")
         parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False, "fuzzy_ip": False})
+    add_formulas(parser)
     parser.core.ruler.push("house_rules", _house_rules)
     return parser
 
@@ -164,6 +171,7 @@ _cleaner = nh3.Cleaner(
         "div": {"class", "data-language", "dir"},
         "pre": {"tabindex"},
         "span": {"class"},
+        "math": {"display"},
         "th": {"class"},
         "td": {"class"},
         **{tag: {"dir"} for tag in ("p", "h3", "h4", "h5", "h6", "blockquote", "ul", "table")},

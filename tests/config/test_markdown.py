@@ -141,3 +141,55 @@ def test_hostile_text_does_not_hold_the_page(text):
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_no_text_at_all_makes_it_fail_or_leaves_it_unencodable(text):
     render(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("$x^2$", '<math display="inline">'),
+        (r"\(a < b\)", "<mo>&lt;</mo>"),
+        ("so:\n$$\n\\frac{a}{b}\n$$\nand on", '<div class="formula"><math display="block">'),
+        ("\\[ x \\]", '<math display="block">'),
+    ],
+)
+def test_formulas_become_mathml(text, shown):
+    html = render(text)
+    assert shown in html
+    assert "$" not in html
+
+
+@pytest.mark.parametrize("text", ["It costs $5 and $10.", "`$x$`", "a \\$b$", "$ x $"])
+def test_a_dollar_that_opens_no_formula_stays_a_dollar(text):
+    assert "<math" not in render(text)
+    assert "$" in render(text)
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\text{<script>alert(1)</script>}",
+        r"\text{<img src=x onerror=alert(1)>}",
+        r"\href{javascript:alert(1)}{x}",
+        r"\style{position:fixed}{x}",
+        r"\class{x}{y}",
+    ],
+)
+def test_a_formula_carries_no_markup_links_or_styles(tex):
+    html = render(f"${tex}$").lower()
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "=" not in html.replace('dir="auto"', "").replace('display="inline"', "").replace(
+        "src=x onerror=", ""
+    )
+
+
+@pytest.mark.parametrize("text", [r"$\frac{$", r"$\left($", "$" + "{" * 900 + "$", "$$\n\n$$"])
+def test_what_is_no_formula_is_shown_as_it_was_written(text):
+    assert "<math" not in render(text)
+
+
+def test_many_formulas_do_not_hold_the_request():
+    start = time.monotonic()
+    for text in (r"$\sqrt{x}$ " * 5000, "\\(" * 20_000, "$$" * 20_000, "$a" * 20_000):
+        render(text)
+    assert time.monotonic() - start < 12
