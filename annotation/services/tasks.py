@@ -26,7 +26,7 @@ __all__ = ["CandidateIn", "Created", "JudgmentIn", "PromptIn", "TaskIn", "create
 BATCH = 500
 BATCH_CHARACTERS = 4_000_000
 MOST_ERRORS = 100
-CANDIDATES = {"pairwise": (2, 2), "listwise": (2, 20)}
+CANDIDATES = {"pairwise": (2, 2), "listwise": (2, 20), "safety": (2, 2), "triplet": (3, 3)}
 
 
 @dataclass
@@ -223,12 +223,14 @@ class _Writer:
             raise Invalid(
                 f"kind '{item.kind}' is not asked in this project ({', '.join(project.kinds)})."
             )
-        low, high = CANDIDATES.get(item.kind, (1, 20))
-        if not low <= len(item.candidates) <= high:
-            wanted = f"{low}" if low == high else f"{low} to {high}"
-            raise Invalid(
-                f"a {item.kind} task has {wanted} candidates, this one {len(item.candidates)}."
-            )
+        also = _also(item, project)
+        for kind in (item.kind, *also):
+            low, high = CANDIDATES.get(kind, (1, 20))
+            if not low <= len(item.candidates) <= high:
+                wanted = f"{low}" if low == high else f"{low} to {high}"
+                raise Invalid(
+                    f"a {kind} task has {wanted} candidates, this one {len(item.candidates)}."
+                )
         prompt = normalise(item.prompt)
         places = tuple(range(len(item.candidates)))
         asked = question(
@@ -236,7 +238,10 @@ class _Writer:
             project=project,
             candidates=places,
             text=lambda place: item.candidates[place].content,
-            principles=self.principles if item.kind == "principle" else {},
+            principles=self.principles if "principle" in (item.kind, *also) else {},
+            also=also,
+            prompt=prompt,
+            metadata=item.metadata,
         )
         if item.gold is not None:
             bodies.read(asked, item.gold)
@@ -255,6 +260,7 @@ class _Writer:
                 project=project,
                 external_id=item.external_id,
                 kind=item.kind,
+                also=also,
                 prompt=prompt,
                 prompt_hash=prompt_hash(prompt),
                 overlap=overlap,
@@ -316,7 +322,7 @@ class _Writer:
             for given, body in r.judgments:
                 judgment = self._judgment(r, given, body, ids, by_ref)
                 made.append(judgment)
-                own = parts.rows(judgment, replace(body, answer=_with_ids(body.answer, ids)))
+                own = parts.rows(judgment, _with_ids(body, ids))
                 typed += own
                 entries += log.history_of(
                     judgment,
@@ -421,8 +427,21 @@ def _body(asked: bodies.Question, judgment: JudgmentIn, n: int) -> bodies.Body:
         raise Invalid(f"judgments[{n}].{exc.detail}") from None
 
 
-def _with_ids(answer: dict, ids: list[int]) -> dict:
-    return renamed(answer, dict(enumerate(ids)))
+def _with_ids(body: bodies.Body, ids: list[int]) -> bodies.Body:
+    """The same body with candidates by id instead of by place."""
+    named = dict(enumerate(ids))
+    also = {kind: renamed(answer, named) for kind, answer in body.also.items()}
+    return replace(body, answer=renamed(body.answer, named), also=also)
+
+
+def _also(item: TaskIn, project: Project) -> list[str]:
+    """The further kinds of a task: asked in its project, each once, none of them its first."""
+    strange = [kind for kind in item.also if kind not in project.kinds]
+    if strange:
+        raise Invalid(
+            f"also: kind '{strange[0]}' is not asked in this project ({', '.join(project.kinds)})."
+        )
+    return [kind for kind in dict.fromkeys(item.also) if kind != item.kind]
 
 
 def _overlap(given: object, standing: int, default: int) -> int:
