@@ -1,5 +1,6 @@
 """Model text enters pages through one door; these are the things that must not come through."""
 
+import re
 import time
 
 import pytest
@@ -178,9 +179,8 @@ def test_a_formula_carries_no_markup_links_or_styles(tex):
     html = render(f"${tex}$").lower()
     assert "<script" not in html
     assert "<img" not in html
-    assert "=" not in html.replace('dir="auto"', "").replace('display="inline"', "").replace(
-        "src=x onerror=", ""
-    )
+    tags = "".join(re.findall(r"<[^>]*>", html))
+    assert "=" not in tags.replace('dir="auto"', "").replace('display="inline"', "")
 
 
 @pytest.mark.parametrize("text", [r"$\frac{$", r"$\left($", "$" + "{" * 900 + "$", "$$\n\n$$"])
