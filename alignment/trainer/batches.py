@@ -111,17 +111,22 @@ def epoch_order(n: int, seed: int, epoch: int) -> list[int]:
     return torch.randperm(n, generator=generator).tolist()
 
 
-def micro_batches(items: Sequence[Item], budget: int) -> list[list[int]]:
-    """Groups of rows of similar length, at most `budget` padded tokens each."""
+def micro_batches(items: Sequence[Item], budget: int, padded: bool = True) -> list[list[int]]:
+    """Groups of rows of similar length, at most `budget` tokens each, padding counted where there
+    is any.
+    """
     order = sorted(range(len(items)), key=lambda i: -items[i].tokens)
     groups: list[list[int]] = []
-    longest = 0
+    longest = read = 0
     for i in order:
-        if groups and longest * (len(groups[-1]) + 1) <= budget:
+        tokens = items[i].tokens
+        more = longest * (len(groups[-1]) + 1) if groups and padded else read + tokens
+        if groups and more <= budget:
             groups[-1].append(i)
+            read = more
         else:
             groups.append([i])
-            longest = items[i].tokens
+            longest = read = tokens
     return groups
 
 

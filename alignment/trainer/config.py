@@ -49,6 +49,17 @@ def _betas(name: str, value: list) -> list[float]:
     return [float(b) for b in value]
 
 
+#: Tensors the policy task computes, by kind of input: it runs every objective these suffice for.
+SUPPLIED: dict[str, frozenset[str]] = {
+    "pairs": frozenset(
+        {
+            *("chosen", "rejected", "ref_chosen", "ref_rejected"),
+            *("chosen_tokens", "rejected_tokens", "soft_label", "margin"),
+        }
+    ),
+    "unpaired": frozenset({"logps", "ref_logps", "label", "kl"}),
+}
+
 LORA: dict[str, Field] = {
     "r": Field(int, 16, low=1, high=1024),
     "alpha": Field(float, 32.0, above=0.0),
@@ -110,7 +121,7 @@ PARAMS: dict[str, dict[str, Field]] = {
     },
     "score": {},
     "policy": {
-        "objective": Field(str, "dpo", choices=tuple(registry.REGISTRY)),
+        "objective": Field(str, "dpo", choices=tuple(registry.trainable(SUPPLIED))),
         "objective_params": Field(dict, {}),
         "epochs": Field(float, 1.0, above=0.0, high=1000.0),
         "batch": Field(int, 16, low=1, high=65536),

@@ -1,9 +1,10 @@
 """Log-probabilities of answers under a causal language model, the prompt read once.
 
 Answers of one prompt form a tree: the prompt, then each answer after it, answers unseen by one
-another and each at the positions it would have alone. One forward pass reads `(B, L)` padded trees
-under a 4-D mask; the output head is applied to the positions that predict an answer's token and to
-no others, in chunks.
+another and each at the positions it would have alone. One forward pass reads trees packed into one
+row without padding (`attention.py`); a model whose attention cannot be told so reads `(B, L)`
+padded trees under a 4-D mask. The output head is applied to the positions that predict an answer's
+token and to no others, in chunks (`head.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-CHUNK = 1 << 22
+from .attention import Layout, install, layout_of, window
+from .head import CHUNK, head_logprobs, pick
+
 TREE_LIMIT = 2048
 
 
@@ -58,6 +60,13 @@ def build_trees(
     return trees, out
 
 
+_LOST = {
+    "direct_head": "full logits are used",
+    "packs": "batches are padded",
+    "share": "the prompt cannot be shared",
+}
+
+
 @dataclass
 class Packed:
     """A batch of trees: ids, positions, mask (True = attend), and what to predict where."""
@@ -70,9 +79,43 @@ class Packed:
     segment: Tensor
     n_answers: int
     tokens: int
+    layout: Layout | None = None
 
 
 def pack(trees: Sequence[Tree], device: str = "cpu") -> Packed:
+    """Tensors `(1, L)` of trees in a row; `rows` are the positions predicting `targets`."""
+    ids: list[int] = []
+    positions: list[Tensor] = []
+    rows: list[Tensor] = []
+    targets: list[int] = []
+    sizes: list[int] = []
+    for tree in trees:
+        p, start = len(tree.prompt), len(ids)
+        ids += tree.prompt
+        positions.append(torch.arange(p))
+        for answer in tree.answers:
+            at, n = len(ids), len(answer) - 1
+            ids += answer[:-1]
+            positions.append(torch.arange(p, p + n))
+            rows += (torch.tensor([start + p - 1]), torch.arange(at, at + n))
+            targets += answer
+            sizes.append(len(answer))
+    layout = layout_of([(len(t.prompt), [len(a) - 1 for a in t.answers]) for t in trees])
+    return Packed(
+        torch.tensor(ids)[None].to(device),
+        torch.cat(positions)[None].to(device),
+        # A mask of four dimensions is passed on as it is, so that the model makes none of its own.
+        torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device),
+        torch.cat(rows).to(device),
+        torch.tensor(targets).to(device),
+        torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(device),
+        len(sizes),
+        len(ids),
+        layout,
+    )
+
+
+def pad(trees: Sequence[Tree], device: str = "cpu") -> Packed:
     """Tensors of padded trees; `rows` index the flat `(B*L)` positions predicting `targets`."""
     batch, length = len(trees), max(t.length for t in trees)
     ids = torch.zeros(batch, length, dtype=torch.long)
@@ -127,13 +170,44 @@ class LogProbs:
         self.lm, self.device = lm, device
         self.autocast = dtype == "bfloat16"
         self.share = False
+        self.packs = False
         self.direct_head = False
         self.notes: list[str] = []
 
-    def probe(self, prompt: Sequence[int], answers: Sequence[Sequence[int]], share: bool) -> None:
+    def like(self, other: LogProbs) -> LogProbs:
+        """Take over the short cuts another engine found exact for the same architecture."""
+        self.direct_head, self.share = other.direct_head, other.share
+        if other.packs:
+            install(self.lm)
+            self.packs = True
+        return self
+
+    def pack(self, trees: Sequence[Tree]) -> Packed:
+        """Trees as this model reads them."""
+        return (pack if self.packs else pad)(trees, self.device)
+
+    def batches(self, trees: Sequence[Tree], budget: int) -> list[list[int]]:
+        """Indices of trees in batches of at most `budget` positions as this model reads them."""
+        return tree_batches(trees, budget, padded=not self.packs)
+
+    def probe(
+        self,
+        prompt: Sequence[int],
+        answers: Sequence[Sequence[int]],
+        share: bool,
+        longest: int = 0,
+    ) -> None:
         """Compare the short cuts with the plain computation on one example; keep those that agree
         to 1e-3 a token.
+
+        `longest` is the longest sequence to come: a model with a shorter attention window reads
+        each answer by itself, since no example of less length would show what the window hides.
         """
+        narrow = window(self.lm.config)
+        if narrow is not None and longest > narrow:
+            share = False
+            self.notes.append(f"the prompt cannot be shared: this model sees {narrow} tokens back")
+        packs = share or narrow is None
         prompt = tuple(prompt)
         answers = [tuple(a) for a in answers]
         plain = []
@@ -147,19 +221,30 @@ class LogProbs:
                 )
         want = torch.cat(plain)
         autocast, self.autocast = self.autocast, False
-        for name in ("direct_head", "share") if share else ("direct_head",):
+        before = getattr(self.lm.config, "_attn_implementation", None)
+        for name in ("direct_head", *["packs"] * packs, *["share"] * share):
             setattr(self, name, True)
             trees, _ = build_trees([(prompt, a) for a in answers], self.share)
             try:
+                if name == "packs":
+                    install(self.lm)
                 with torch.no_grad():
-                    got, _ = self.tokens(pack(trees, self.device))
+                    got, _ = self.tokens(self.pack(trees))
                 exact = bool((got - want).abs().max() < 1e-3)
-            except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+            except (
+                RuntimeError,
+                NotImplementedError,
+                TypeError,
+                ValueError,
+                AttributeError,
+                IndexError,
+            ):
                 exact = False
             if not exact:
                 setattr(self, name, False)
-                what = "the prompt cannot be shared" if name == "share" else "full logits are used"
-                self.notes.append(f"{what}: this model's own computation gives other values")
+                if name == "packs" and self.lm.config._attn_implementation != before:
+                    self.lm.set_attn_implementation(before)
+                self.notes.append(f"{_LOST[name]}: this model's own computation gives other values")
         self.autocast = autocast
 
     def tokens(self, packed: Packed) -> tuple[Tensor, Tensor]:
@@ -171,7 +256,7 @@ class LogProbs:
             if self.direct_head:
                 head = self.lm.get_output_embeddings()
                 return head_logprobs(head, rows, packed.targets), packed.segment
-        return _pick(rows, packed.targets), packed.segment
+        return pick(rows, packed.targets), packed.segment
 
     def _autocast(self):
         kind = self.device.split(":")[0]
@@ -187,6 +272,8 @@ class LogProbs:
             "position_ids": packed.positions,
             "use_cache": False,
         }
+        if packed.layout is not None:
+            inputs["tree"] = packed.layout
         if self.direct_head:
             states = self.lm.base_model(**inputs).last_hidden_state
         else:
@@ -215,8 +302,8 @@ class LogProbs:
         trees, places = build_trees(sequences, self.share)
         values: dict[tuple[int, int], float] = {}
         done = 0
-        for group in tree_batches(trees, budget):
-            packed = pack([trees[t] for t in group], self.device)
+        for group in self.batches(trees, budget):
+            packed = self.pack([trees[t] for t in group])
             logp, segment = self.tokens(packed)
             keys = [(t, k) for t in group for k in range(len(trees[t].answers))]
             sums = torch.zeros(packed.n_answers, device=logp.device, dtype=torch.float64)
@@ -256,12 +343,12 @@ def divergences(
     values: dict[tuple[int, int], Divergence] = {}
     done = 0
     for group in tree_batches(trees, budget):
-        packed = pack([trees[t] for t in group], ours.device)
+        packed = pad([trees[t] for t in group], ours.device)
         rows = ours._rows(packed)
         with reference():
             ref_rows = theirs._rows(packed)
         logp, ref_logp, kl = [], [], []
-        step = max(CHUNK // ours.lm.config.vocab_size, 16)
+        step = max(CHUNK // 8 // ours.lm.config.vocab_size, 16)
         for at in range(0, len(rows), step):
             part, target = slice(at, at + step), packed.targets[at : at + step, None]
             p, q = ours._log_softmax(rows[part]), theirs._log_softmax(ref_rows[part])
@@ -279,44 +366,21 @@ def divergences(
     return [values[p] for p in places]
 
 
-def tree_batches(trees: Sequence[Tree], budget: int) -> list[list[int]]:
-    """Indices of trees in batches of similar length and at most `budget` padded positions (at least
-    one tree).
+def tree_batches(trees: Sequence[Tree], budget: int, padded: bool = True) -> list[list[int]]:
+    """Indices of trees in batches of similar length and at most `budget` positions, padding
+    counted where they are `padded` (at least one tree a batch).
     """
     order = sorted(range(len(trees)), key=lambda i: trees[i].length)
     batches: list[list[int]] = []
     current: list[int] = []
+    read = 0
     for i in order:
-        if current and trees[i].length * (len(current) + 1) > budget:
+        length = trees[i].length
+        read = length * (len(current) + 1) if padded else read + length
+        if current and read > budget:
             batches.append(current)
-            current = []
+            current, read = [], length
         current.append(i)
     if current:
         batches.append(current)
     return batches
-
-
-def head_logprobs(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Log-probabilities `(N,)` of targets from hidden states `(N, H)`; full logits exist for one
-    chunk at a time.
-    """
-    rows = max(CHUNK // head.weight.shape[0], 16)
-    if len(hidden) <= rows:
-        return _pick(head(hidden), targets)
-
-    def part(h: Tensor, t: Tensor) -> Tensor:
-        return _pick(head(h), t)
-
-    pieces = []
-    for start in range(0, len(hidden), rows):
-        h, t = hidden[start : start + rows], targets[start : start + rows]
-        if torch.is_grad_enabled() and hidden.requires_grad:
-            pieces.append(checkpoint(part, h, t, use_reentrant=False))
-        else:
-            pieces.append(part(h, t))
-    return torch.cat(pieces)
-
-
-def _pick(logits: Tensor, targets: Tensor) -> Tensor:
-    logits = logits.float()
-    return -nn.functional.cross_entropy(logits, targets, reduction="none")

@@ -15,7 +15,7 @@ from alignment.objectives.registry import Objective
 from . import checkpoint as checkpoints
 from .batches import Item, column, epoch_order, micro_batches
 from .context import Context, RunFailed, Stopped
-from .logprobs import LogProbs, build_trees, pack
+from .logprobs import LogProbs, build_trees
 from .modeling import Policy
 from .watch import KLWatch
 
@@ -179,7 +179,7 @@ class Loop:
         total = sum(i.weight for i in batch)
         extra = self._batch_kl(batch) if "kl" in self.objective.needs else {}
         sums: dict[str, Tensor] = {}
-        groups = micro_batches(batch, self.budget)
+        groups = micro_batches(batch, self.budget, padded=not self.engine.packs)
         for group in groups[self.context.rank :: self.context.world]:
             rows = [batch[i] for i in group]
             losses, logs, tokens = self._losses(rows, extra)
@@ -200,7 +200,7 @@ class Loop:
         paired = self.objective.inputs == "pairs"
         sequences = [s for r in rows for s in r.sequences()[: 2 if paired else 1]]
         trees, places = build_trees(sequences, self.engine.share)
-        packed = pack(trees, self.device)
+        packed = self.engine.pack(trees)
         offsets = np.cumsum([0] + [len(t.answers) for t in trees])
         index = torch.tensor([int(offsets[t]) + k for t, k in places], device=self.device)
         logps = self.engine.sums(packed)[index]
@@ -290,7 +290,7 @@ class Loop:
             return {}
         extra = self._batch_kl(rows) if "kl" in self.objective.needs else {}
         loss = right = weight = 0.0
-        for group in micro_batches(rows, self.budget):
+        for group in micro_batches(rows, self.budget, padded=not self.engine.packs):
             part = [rows[i] for i in group]
             losses, logs, _ = self._losses(part, extra)
             own = torch.tensor([r.weight for r in part], device=self.device)

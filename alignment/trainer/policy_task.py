@@ -51,7 +51,12 @@ def execute(context: Context) -> dict[str, Any]:
         dtype = faster_dtype(context.device)
     engine = LogProbs(policy.lm, context.device, dtype)
     probe = min(train, key=lambda i: i.tokens)
-    engine.probe(probe.prompt, probe.answers, share=params["share_prompt"] == "auto")
+    engine.probe(
+        probe.prompt,
+        probe.answers,
+        share=params["share_prompt"] == "auto",
+        longest=max(len(i.prompt) + max(map(len, i.answers)) for i in items),
+    )
     context.warnings += engine.notes
 
     other = run["reference"] is not None and run["reference"] != run["model"]
@@ -70,8 +75,7 @@ def execute(context: Context) -> dict[str, Any]:
     )
     ref_engine = engine
     if other:
-        ref_engine = LogProbs(reference.lm, context.device, dtype)
-        ref_engine.share, ref_engine.direct_head = engine.share, engine.direct_head
+        ref_engine = LogProbs(reference.lm, context.device, dtype).like(engine)
     computed = 0
     ref = None
     if objective.needs_reference:

@@ -8,7 +8,15 @@ import torch
 
 from alignment.rollouts import k1
 from alignment.trainer.generate import sample
-from alignment.trainer.logprobs import LogProbs, build_trees, divergences, pack, tree_batches
+from alignment.trainer.head import head_logprobs
+from alignment.trainer.logprobs import (
+    LogProbs,
+    build_trees,
+    divergences,
+    pack,
+    pad,
+    tree_batches,
+)
 from alignment.trainer.modeling import load_policy, weights_hash
 from alignment.trainer.tokenise import ChatTokenizer
 
@@ -47,31 +55,86 @@ def test_a_shared_prompt_gives_the_log_probabilities_of_separate_sequences(polic
     assert engine.score(sequences(), budget) == pytest.approx(want, abs=1e-4)
 
 
-def test_the_gradient_through_a_shared_prompt_is_that_of_separate_sequences(policy):
-    lm = policy.lm.requires_grad_(True)
+@pytest.mark.parametrize("packs", [True, False])
+def test_the_gradient_through_a_shared_prompt_is_that_of_separate_sequences(policy_folder, packs):
+    lm = load_policy("model", policy_folder).lm.requires_grad_(True)
     gradients = []
     for share in (True, False):
         engine = LogProbs(lm)
-        engine.share, engine.direct_head = share, share
+        engine.probe(PROMPT, ANSWERS, share=share)
+        engine.direct_head, engine.packs = share, share and packs
         trees, _ = build_trees(sequences(), share)
         lm.zero_grad()
-        (engine.sums(pack(trees)) * torch.tensor([1.0, -2.0, 0.5, 3.0, -1.0])).sum().backward()
+        (
+            engine.sums(engine.pack(trees)) * torch.tensor([1.0, -2.0, 0.5, 3.0, -1.0])
+        ).sum().backward()
         gradients.append({n: p.grad.clone() for n, p in lm.named_parameters()})
-    lm.zero_grad()
-    lm.requires_grad_(False)
     for name, gradient in gradients[0].items():
         assert torch.allclose(gradient, gradients[1][name], atol=2e-4, rtol=1e-3), name
 
 
-def test_the_head_in_chunks_equals_the_head_at_once(policy, monkeypatch):
-    engine = LogProbs(policy.lm)
-    engine.direct_head = engine.share = True
-    packed = pack(build_trees(sequences() * 1, True)[0])
-    whole, _ = engine.tokens(packed)
-    monkeypatch.setattr("alignment.trainer.logprobs.CHUNK", 1)
-    parts, _ = engine.tokens(packed)
-    assert len(whole) == sum(len(a) for _, a in sequences())
-    assert torch.allclose(whole, parts, atol=1e-6)
+def test_packed_trees_hold_no_padding_and_padded_ones_do():
+    trees, _ = build_trees(sequences(), True)
+    packed, padded = pack(trees), pad(trees)
+    assert packed.ids.numel() == packed.tokens == sum(t.length for t in trees)
+    assert padded.ids.numel() > padded.tokens == packed.tokens
+    assert packed.targets.tolist() == padded.targets.tolist()
+
+
+def test_a_packed_model_still_generates_and_reads_plain_batches_as_before(policy_folder, policy):
+    other = load_policy("model", policy_folder)
+    engine = LogProbs(other.lm)
+    engine.probe(PROMPT, ANSWERS, share=True)
+    assert engine.packs
+    want = [separately(policy.lm, p, a) for p, a in sequences()]
+    assert [separately(other.lm, p, a) for p, a in sequences()] == pytest.approx(want, abs=1e-5)
+    drawn = [sample(m, [PROMPT], 2, max_new_tokens=6, seed=1)[0] for m in (policy, other)]
+    assert [a.ids for a in drawn[0]] == [a.ids for a in drawn[1]]
+
+
+def test_a_model_with_a_short_window_does_not_share_prompts_longer_than_it(policy_folder):
+    engine = LogProbs(load_policy("model", policy_folder).lm)
+    engine.lm.config.sliding_window = 8
+    engine.probe(PROMPT, ANSWERS, share=True, longest=11)
+    assert not engine.share
+    assert not engine.packs
+    assert "sees 8 tokens back" in engine.notes[0]
+    engine = LogProbs(load_policy("model", policy_folder).lm)
+    engine.probe(PROMPT, ANSWERS, share=True, longest=11)
+    assert engine.share
+    assert engine.packs
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_the_head_in_chunks_has_the_values_and_gradients_of_autograd(monkeypatch, biased):
+    generator = torch.Generator().manual_seed(0)
+    linear = torch.nn.Linear(5, 11, bias=biased).double()
+    hidden = torch.randn(7, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(0, 11, (7,), generator=generator)
+    upstream = torch.randn(7, generator=generator, dtype=torch.float64)
+    want = linear(hidden).log_softmax(-1).gather(1, targets[:, None])[:, 0]
+    inputs = [hidden, *linear.parameters()]
+    gradients = torch.autograd.grad((want * upstream).sum(), inputs)
+    monkeypatch.setattr("alignment.trainer.head.CHUNK", 33)
+    monkeypatch.setattr("alignment.trainer.head.BLOCK", 22)
+    got = head_logprobs(linear, hidden, targets)
+    assert torch.allclose(got, want, atol=1e-12)
+    for mine, theirs in zip(
+        torch.autograd.grad((got * upstream).sum(), inputs), gradients, strict=True
+    ):
+        assert torch.allclose(mine, theirs, atol=1e-12)
+
+
+def test_a_head_that_is_not_plain_is_computed_by_its_own_code():
+    class Capped(torch.nn.Linear):
+        def forward(self, x):
+            return torch.tanh(super().forward(x))
+
+    head = Capped(4, 6)
+    hidden, targets = torch.randn(3, 4, requires_grad=True), torch.tensor([0, 5, 2])
+    got = head_logprobs(head, hidden, targets)
+    want = head(hidden).log_softmax(-1)[torch.arange(3), targets]
+    assert torch.allclose(got, want, atol=1e-6)
 
 
 def test_a_model_that_ignores_the_mask_is_found_out_and_read_separately(policy):
@@ -93,7 +156,8 @@ def test_a_model_that_ignores_the_mask_is_found_out_and_read_separately(policy):
     engine = LogProbs(Deaf(policy.lm))
     engine.probe(PROMPT, ANSWERS, share=True)
     assert not engine.share
-    assert "the prompt cannot be shared" in engine.notes[0]
+    assert not engine.packs
+    assert any("the prompt cannot be shared" in note for note in engine.notes)
 
 
 def test_trees_read_the_prompt_once_and_equal_answers_once():
