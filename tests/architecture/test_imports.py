@@ -23,6 +23,7 @@ DJANGO_FREE = [
     "alignment/trainer",
     "alignment/lab",
     "annotation/quality",
+    "feedback/arena",
     "inference/starter",
     "config/embedded",
 ]
