@@ -82,7 +82,6 @@ class Fit:
     hessian: np.ndarray = field(repr=False)
     meat: np.ndarray = field(repr=False)
     clusters: int = 0
-    steps: int = 0
 
     def covariance(self, kind: str = "sandwich") -> np.ndarray:
         """(p, p) over (theta, beta, delta).
@@ -178,8 +177,7 @@ def fit(votes: Votes, *, prior: float = PRIOR, start: np.ndarray | None = None) 
         return scores, hessian + prior * np.eye(p)
 
     value = objective(params)
-    steps = 0
-    for steps in range(1, 101):
+    for _ in range(100):
         scores, hessian = slopes(params)
         gradient = scores.sum(axis=0) - prior * params
         move = np.linalg.solve(hessian, gradient)
@@ -201,7 +199,6 @@ def fit(votes: Votes, *, prior: float = PRIOR, start: np.ndarray | None = None) 
         hessian=hessian,
         meat=by_voter.T @ by_voter,
         clusters=clusters,
-        steps=steps,
     )
 
 

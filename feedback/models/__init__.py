@@ -4,5 +4,17 @@ from feedback.models.conversations import Conversation
 from feedback.models.events import Event, ReportRuling
 from feedback.models.messages import Message
 from feedback.models.shares import Share
+from feedback.models.trust import ReactionTrust
+from feedback.models.votes import Battle, Leaderboard, Vote
 
-__all__ = ["Conversation", "Event", "Message", "ReportRuling", "Share"]
+__all__ = [
+    "Battle",
+    "Conversation",
+    "Event",
+    "Leaderboard",
+    "Message",
+    "ReactionTrust",
+    "ReportRuling",
+    "Share",
+    "Vote",
+]

@@ -32,7 +32,7 @@ class Conversation(models.Model):
     )
     source = models.CharField(
         max_length=4,
-        choices=[("chat", "Chat"), ("api", "API")],
+        choices=[("chat", "Chat"), ("api", "API"), ("side", "Side by side")],
         default="chat",
         help_text="The door it came through; only those of the chat are listed there.",
     )

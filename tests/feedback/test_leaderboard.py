@@ -48,6 +48,10 @@ def drawn(rng, theta, n, delta=None, voters=None, beta=(), taste=0.0):
     return Votes(m, left, right, outcome, voter=voter, covariates=x)
 
 
+def shares_of(found, **rest):
+    return pair_probabilities(found.theta, found.delta, found.difference_sd(), **rest)
+
+
 class TestByHand:
     def test_three_wins_to_one_are_odds_of_three(self):
         found = fit(between_two(3, 0, 1), prior=ALMOST_NONE)
@@ -268,7 +272,7 @@ class TestPairs:
         votes = [Vote("a", "b", "a" if n % 2 else "b") for n in range(200)]
         votes += [Vote("a", "c", "a" if n % 2 else "b") for n in range(200)]
         votes += [Vote("a", "d", "a"), Vote("a", "d", "b")]
-        shares = pair_probabilities(fit(arrays(votes, list("abcd"))))
+        shares = shares_of(fit(arrays(votes, list("abcd"))))
         assert shares.sum() == pytest.approx(1)
         assert min(shares[0, 3], shares[1, 3], shares[2, 3]) > 5 * shares[0, 1]
         assert shares[0, 1] >= 0.15 / 6
@@ -282,7 +286,7 @@ class TestPairs:
             votes = drawn(rng, theta[:3], 150)
             left, right, outcome = list(votes.left), list(votes.right), list(votes.outcome)
             for _ in range(150):
-                shares = pair_probabilities(fit(Votes(5, left, right, outcome)), even=even)
+                shares = shares_of(fit(Votes(5, left, right, outcome)), even=even)
                 a, b = np.unravel_index(rng.choice(25, p=shares.ravel()), (5, 5))
                 wins = rng.random() < 1 / (1 + np.exp(theta[b] - theta[a]))
                 left, right, outcome = [*left, a], [*right, b], [*outcome, 1 if wins else -1]
