@@ -1,4 +1,4 @@
-"""Pairwise objectives that need no reference policy: SimPO, ORPO, CPO.
+"""Pairwise objectives that need no reference policy: SimPO, ORPO, CPO, SLiC.
 
 `(P,)` tensors of log-probabilities summed over the answer's tokens, and `(P,)` numbers of tokens.
 """
@@ -64,6 +64,25 @@ def cpo(
     return soft_logistic(beta * (chosen - rejected), soft_label) - nll_weight * (
         chosen / chosen_tokens
     )
+
+
+def slic(
+    chosen: Tensor,
+    rejected: Tensor,
+    *,
+    target: Tensor,
+    target_tokens: Tensor,
+    delta: float = 1.0,
+    nll_weight: float = 1.0,
+) -> Tensor:
+    """SLiC-HF, max(0, delta - log pi_w + log pi_l) + nll_weight NLL a token of a target (arXiv
+    2305.10425 eq. 1), `(P,)`.
+
+    `target` is the summed log-probability of the supervised answer, the chosen one where there is
+    no other.
+    """
+    calibration = torch.relu(delta - (chosen - rejected))
+    return calibration - nll_weight * target / target_tokens
 
 
 def _log1mexp(x: Tensor) -> Tensor:
