@@ -1,0 +1,313 @@
+"""How far people agree, beyond chance, with intervals.
+
+Every measure comes as an `Estimate`: the value, a 95 % interval where one can be had, and how many
+units and pairs of labels it rests on. What is undefined (nobody judged the same thing, or only one
+value was ever used) is None, never 0 or 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .labels import Labels
+
+DRAWS = 400
+FEWEST_SHARED = 5  # units two people must share before their kappa is stated
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, the units and the pairs of labels behind it."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    units: int = 0
+    pairs: int = 0
+
+    @classmethod
+    def of(cls, value: float, interval=(None, None), units: int = 0, pairs: int = 0) -> Estimate:
+        """With everything that is not finite turned into None."""
+        low, high = interval
+        return cls(_finite(value), _finite(low), _finite(high), units, pairs)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+# Agreement of labels ------------------------------------------------------------------------
+
+
+def alpha(labels: Labels, level: str = "nominal") -> Estimate:
+    """Krippendorff's alpha = 1 - D_o / D_e (Krippendorff 2019, ch. 12), by the `krippendorff`
+    library; the interval is a bootstrap over units.
+
+    `level` is nominal, ordinal or interval; for the last the values must be numbers. Labels may be
+    missing in any pattern; units with one label count for nothing.
+    """
+    table = labels.counts()
+    paired = table[table.sum(1) > 1]
+    pairs = int((paired.sum(1) * (paired.sum(1) - 1) // 2).sum())
+    if len(paired) == 0 or (paired.sum(0) > 0).sum() < 2:
+        return Estimate(None, units=len(paired), pairs=pairs)
+    import krippendorff
+
+    domain = list(labels.values) if level == "interval" else list(range(len(labels.values)))
+    value = krippendorff.alpha(value_counts=paired, value_domain=domain, level_of_measurement=level)
+    interval = _interval(paired, level, domain) if len(paired) > 1 else (None, None)
+    return Estimate.of(value, interval, len(paired), pairs)
+
+
+def _interval(table: np.ndarray, level: str, domain: Sequence[float]) -> tuple[float, float]:
+    """Percentile interval of alpha over resampled units.
+
+    Units with the same counts are one pattern, so a draw is a draw of how often each pattern came;
+    the cost does not grow with the units.
+    """
+    patterns, often = np.unique(table, axis=0, return_counts=True)
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(often.sum(), often / often.sum(), size=DRAWS)
+    return _percentiles(alpha_of_patterns(patterns, draws, level, domain))
+
+
+def alpha_of_patterns(
+    patterns: np.ndarray, times: np.ndarray, level: str, domain: Sequence[float]
+) -> np.ndarray:
+    """Alpha of each row of `times` `(draws, patterns)`, how often each row of counts in
+    `patterns` `(patterns, values)` occurs; NaN where it is undefined.
+    """
+    counts = patterns.astype(float)
+    people = counts.sum(1)
+    paired = people > 1
+    counts, people, times = counts[paired], people[paired], np.asarray(times)[:, paired]
+    # Coincidences of each pattern: ordered pairs of values within a unit, over its people less one.
+    size = counts.shape[1]
+    within = np.einsum("ua,ub->uab", counts, counts)
+    within[:, np.arange(size), np.arange(size)] -= counts
+    within /= (people - 1)[:, None, None]
+    observed = (times @ within.reshape(len(counts), -1)).reshape(-1, size, size)
+    margins = observed.sum(2)
+    total = margins.sum(1)
+    gaps = _gaps(margins, level, np.asarray(domain))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = (observed * gaps).sum((1, 2)) / total
+        chance = np.einsum("da,db,dab->d", margins, margins, gaps) / (total * (total - 1))
+        return np.where(chance > 0, 1 - seen / chance, np.nan)
+
+
+def _gaps(margins: np.ndarray, level: str, domain: np.ndarray) -> np.ndarray:
+    """Squared differences of values, `(draws, values, values)`; ordinal ones depend on how often
+    each value was used."""
+    draws, size = margins.shape
+    if level == "nominal":
+        return np.broadcast_to(1.0 - np.eye(size), (draws, size, size))
+    if level == "interval":
+        gap = (domain[:, None] - domain[None, :]) ** 2
+        return np.broadcast_to(gap.astype(float), (draws, size, size))
+    if level != "ordinal":
+        raise ValueError(f"level must be nominal, ordinal or interval, not {level!r}")
+    middle = np.cumsum(margins, axis=1) - margins / 2
+    return (middle[:, :, None] - middle[:, None, :]) ** 2
+
+
+def observed(labels: Labels) -> Estimate:
+    """The share of pairs of labels of one unit that are equal, each unit weighing the same."""
+    table = labels.counts()
+    people = table.sum(1)
+    table, people = table[people > 1], people[people > 1]
+    if len(table) == 0:
+        return Estimate(None)
+    same = (table * (table - 1)).sum(1) / (people * (people - 1))
+    pairs = int((people * (people - 1) // 2).sum())
+    return Estimate.of(float(same.mean()), bootstrap_mean(same), len(table), pairs)
+
+
+def fleiss(labels: Labels) -> Estimate:
+    """Fleiss' kappa (1971) by statsmodels, over the units that the usual number of people judged,
+    since it wants as many labels on each."""
+    table = labels.counts()
+    people = table.sum(1)
+    if not (people > 1).any():
+        return Estimate(None)
+    usual = int(np.bincount(people[people > 1]).argmax())
+    table = table[people == usual]
+    pairs = len(table) * usual * (usual - 1) // 2
+    if (table.sum(0) > 0).sum() < 2:
+        return Estimate(None, units=len(table), pairs=pairs)
+    from statsmodels.stats.inter_rater import fleiss_kappa
+
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, len(table), size=(DRAWS, len(table))) if len(table) <= 20_000 else []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.array([fleiss_kappa(table[pick]) for pick in picks])
+        return Estimate.of(fleiss_kappa(table), _percentiles(draws), len(table), pairs)
+
+
+@dataclass(frozen=True)
+class Couple:
+    """Cohen's kappa of two people."""
+
+    first: object
+    second: object
+    kappa: Estimate
+
+
+def cohen(labels: Labels, *, weights: str | None = None, most_people: int = 40) -> list[Couple]:
+    """Cohen's kappa (1960) of every two people who share at least FEWEST_SHARED units, by
+    statsmodels, with its large-sample interval. `weights` "linear" or "quadratic" for ordered
+    values. Of more than `most_people` people those with the most labels are compared.
+    """
+    busiest = np.argsort(-np.bincount(labels.person, minlength=len(labels.people)), kind="stable")
+    allowed = np.zeros(len(labels.people), dtype=bool)
+    allowed[busiest[:most_people]] = True
+    i, j = labels.pairs()
+    both = allowed[labels.person[i]] & allowed[labels.person[j]]
+    i, j = i[both], j[both]
+    swap = labels.person[i] > labels.person[j]
+    i, j = np.where(swap, j, i), np.where(swap, i, j)
+    size = len(labels.values)
+    key = labels.person[i] * len(labels.people) + labels.person[j]
+    order = np.argsort(key, kind="stable")
+    cells = (labels.value[i] * size + labels.value[j])[order]
+    couples, starts = np.unique(key[order], return_index=True)
+    found: list[Couple] = []
+    if not len(couples):
+        return found
+    for couple, rows in zip(couples, np.split(cells, starts[1:]), strict=True):
+        if len(rows) >= FEWEST_SHARED:
+            table = np.bincount(rows, minlength=size * size).reshape(size, size).astype(float)
+            first, second = divmod(int(couple), len(labels.people))
+            kappa = kappa_of(table, weights)
+            found.append(Couple(labels.people[first], labels.people[second], kappa))
+    return found
+
+
+def kappa_of(table: np.ndarray, weights: str | None = None) -> Estimate:
+    """Cohen's kappa of a square table of counts; None where both used one value only."""
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    shared = int(table.sum())
+    used = (table.sum(0) + table.sum(1)) > 0
+    if used.sum() < 2:
+        return Estimate(None, units=shared, pairs=shared)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = cohens_kappa(table, wt=weights)
+        interval = (max(-1.0, found.kappa_low), min(1.0, found.kappa_upp))
+    return Estimate.of(found.kappa, interval, shared, shared)
+
+
+def mean_kappa(couples: Sequence[Couple]) -> Estimate:
+    """Cohen's kappas of couples averaged, each by the units it rests on (Light 1971); the interval
+    is a bootstrap over couples."""
+    known = [c.kappa for c in couples if c.kappa.value is not None]
+    if not known:
+        return Estimate(None)
+    values = np.array([k.value for k in known])
+    units = np.array([k.units for k in known], dtype=float)
+    interval = bootstrap_mean(values, units) if len(known) > 2 else (None, None)
+    pairs = int(units.sum())
+    return Estimate.of(float((values * units).sum() / units.sum()), interval, len(known), pairs)
+
+
+# Agreement of rankings ----------------------------------------------------------------------
+
+Ranking = Sequence[float]
+
+
+def kendall_tau(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate:
+    """Kendall's tau-b (1945) by scipy: the mean over units of the mean over pairs of people.
+
+    `rankings[unit][person]` are the places of the unit's items, in one order of items for all; 1
+    is best, ties share a place.
+    """
+    means, pairs = [], 0
+    for places in rankings.values():
+        found = [t for _, _, t in taus(places)]
+        pairs += len(found)
+        if found:
+            means.append(float(np.mean(found)))
+    if not means:
+        return Estimate(None)
+    return Estimate.of(float(np.mean(means)), bootstrap_mean(np.array(means)), len(means), pairs)
+
+
+def taus(places: Mapping[object, Ranking]) -> list[tuple[object, object, float]]:
+    """Tau-b of every two people who ranked the same items; left out where one tied them all."""
+    from scipy.stats import kendalltau
+
+    people = list(places)
+    found = []
+    for n, first in enumerate(people):
+        for second in people[n + 1 :]:
+            tau = kendalltau(places[first], places[second], variant="b").statistic
+            if math.isfinite(tau):
+                found.append((first, second, float(tau)))
+    return found
+
+
+def kendall_w(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate:
+    """Kendall's coefficient of concordance W in [0, 1], corrected for ties: the mean over units.
+
+    By scipy's Friedman test, of which W = chi2 / (m (n - 1)) for m people and n items; so it
+    takes at least two people and three items.
+    """
+    from scipy.stats import friedmanchisquare
+
+    found, pairs = [], 0
+    for places in rankings.values():
+        table = np.array([list(p) for p in places.values()], dtype=float)
+        if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
+            continue
+        people, items = table.shape
+        with np.errstate(divide="ignore", invalid="ignore"):
+            chi2 = friedmanchisquare(*table.T).statistic
+        if math.isfinite(chi2):
+            found.append(float(chi2) / (people * (items - 1)))
+            pairs += people * (people - 1) // 2
+    if not found:
+        return Estimate(None)
+    return Estimate.of(float(np.mean(found)), bootstrap_mean(np.array(found)), len(found), pairs)
+
+
+# Intervals ----------------------------------------------------------------------------------
+
+
+def bootstrap_mean(values: np.ndarray, weights: np.ndarray | None = None) -> tuple:
+    """95 % percentile interval of a (weighted) mean; (None, None) for fewer than two values."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return None, None
+    weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=float)
+    if len(values) > 20_000:  # the normal interval is as good, and costs nothing
+        mean = (values * weights).sum() / weights.sum()
+        spread = np.sqrt((weights**2 * (values - mean) ** 2).sum()) / weights.sum()
+        return mean - 1.96 * spread, mean + 1.96 * spread
+    rng = np.random.default_rng(0)
+    means = np.empty(DRAWS)
+    for n in range(DRAWS):
+        pick = rng.integers(0, len(values), size=len(values))
+        means[n] = (values[pick] * weights[pick]).sum() / weights[pick].sum()
+    return _percentiles(means)
+
+
+def _percentiles(draws: np.ndarray) -> tuple:
+    draws = np.asarray(draws, dtype=float)
+    draws = draws[np.isfinite(draws)]
+    if len(draws) < 2:
+        return None, None
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def by_unit(rows) -> dict:
+    """(unit, person, value) rows as `{unit: {person: value}}`."""
+    found: dict = defaultdict(dict)
+    for unit, person, value in rows:
+        found[unit][person] = value
+    return dict(found)
