@@ -5,10 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.db.models import Prefetch
-
-from annotation.models import Assignment, Judgment, Project, PromptItem, Task
-from annotation.services import outgoing, parts
+from annotation.models import Assignment, Project, PromptItem, Task
+from annotation.services import loaded, outgoing
 from config.errors import Invalid
 
 BATCH = 500
@@ -20,7 +18,7 @@ class Export:
     `loses` says what it cannot hold."""
 
     name: str
-    render: Callable[[Task, Counter], Iterator[dict]] | None
+    render: Callable[[loaded.LoadedTask, Counter], Iterator[dict]] | None
     loses: tuple[str, ...] = ()
 
 
@@ -38,6 +36,7 @@ EXPORTS = {
         Export("ranking", outgoing.ranking, outgoing.FLAT),
         Export("spans", outgoing.spans, ("the order shown", "flags", "time taken")),
         Export("principles", outgoing.principles, ("the order shown", "flags", "time taken")),
+        Export("trl-stepwise", outgoing.trl_stepwise, outgoing.FLAT),
         Export("ratings", outgoing.ratings, ("the order shown", "flags", "time taken")),
     )
 }
@@ -59,7 +58,7 @@ def lines(*, project: Project, form: Export, lost: Counter | None = None) -> Ite
     if form.render is None:
         yield from _prompts(project)
         return
-    for task in tasks(project):
+    for task in loaded.tasks(project):
         for record in form.render(task, lost):
             yield encode(record)
 
@@ -77,24 +76,6 @@ def _prompts(project: Project) -> Iterator[bytes]:
 
 def encode(record: dict) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def tasks(project: Project) -> Iterator[Task]:
-    """Every task with candidates and judgments, by id, a batch in memory at a time."""
-    judgments = (
-        Judgment.objects.select_related("annotator")
-        .prefetch_related(*(name for kind in project.kinds for name in parts.PREFETCH[kind]))
-        .order_by("created_at", "id")
-    )
-    rows = (
-        Task.objects.filter(project=project)
-        .prefetch_related("candidates__model_version", Prefetch("judgments", queryset=judgments))
-        .order_by("id")
-    )
-    after = 0
-    while batch := list(rows.filter(id__gt=after)[:BATCH]):
-        yield from batch
-        after = batch[-1].pk
 
 
 def loss_report(*, project: Project, form: Export, written: int, lost: Counter) -> dict:

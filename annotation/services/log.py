@@ -47,7 +47,7 @@ _NOT_CONTENT = {"assignment_id", "idempotency_key", "withdrawn_at"}
 
 
 class Head(NamedTuple):
-    """The end of the chain; noted elsewhere, it shows that a log was cut (`verify_log --expect`)."""
+    """The end of the chain. Noted elsewhere, it shows when a log was cut short later."""
 
     position: int
     chain: bytes

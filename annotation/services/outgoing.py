@@ -1,10 +1,13 @@
-"""How a stored task is written in each format. Tasks come with candidates and judgments loaded."""
+"""How a stored task is written in each format. Tasks come from `annotation.services.loaded`."""
 
 from collections import Counter
 from collections.abc import Iterator
 
-from annotation.models import Candidate, Judgment, Task
+from annotation.services.loaded import LoadedCandidate as Candidate
+from annotation.services.loaded import LoadedJudgment as Judgment
+from annotation.services.loaded import LoadedTask as Task
 from annotation.services.parts import answer_of
+from annotation.steps import stated_for, steps_of
 
 #: What the trainers' flat forms cannot hold.
 FLAT = (
@@ -24,20 +27,24 @@ def preferendum(task: Task, lost: Counter) -> Iterator[dict]:
         "kind": task.kind,
         **({"also": task.also} if task.also else {}),
         "prompt": task.prompt,
-        "candidates": [_candidate(c) for c in _candidates(task)],
+        "candidates": [_candidate(c) for c in in_order(task)],
         "overlap": task.overlap,
         "priority": task.priority,
         "gold": task.gold,
+        **({"gold_note": task.gold_note} if task.gold_note else {}),
+        **({"is_calibration": True} if task.is_calibration else {}),
+        **({"skills": task.skills} if task.skills else {}),
         "state": task.state,
         "source": task.source,
-        "judgments": [_judgment(j) for j in task.judgments.all()],
+        "judgments": [_judgment(j) for j in task.judgments],
         "metadata": task.metadata,
         "created_at": task.created_at.isoformat(),
     }
 
 
-def _candidates(task: Task) -> list[Candidate]:
-    return sorted(task.candidates.all(), key=lambda c: c.position)
+def in_order(task: Task) -> list[Candidate]:
+    """The candidates as imported."""
+    return task.candidates  # read in this order
 
 
 def _candidate(row: Candidate) -> dict:
@@ -72,19 +79,28 @@ def _judgment(row: Judgment) -> dict:
     return shown | {key: value for key, value in extra.items() if value is not None}
 
 
-def _standing(task: Task, kind: str, lost: Counter) -> Iterator[Judgment]:
-    """Judgments of a kind that count; the others are added to what was lost."""
-    rows = list(task.judgments.all())
-    superseded = {row.supersedes_id for row in rows}
+def standing(task: Task, lost: Counter) -> Iterator[Judgment]:
+    """Judgments that count; the others are added to what was lost."""
+    rows = task.judgments
+    superseded = {row.supersedes_id for row in rows if row.supersedes_id}
     for row in rows:
-        if row.kind != kind:
-            lost[f"judgments of the kind {row.kind}"] += 1
-        elif row.withdrawn_at is not None or row.pk in superseded:
+        if row.withdrawn_at is not None or row.pk in superseded:
             lost["judgments undone or decided anew"] += 1
         elif row.surplus:
             lost["surplus judgments"] += 1
         else:
             yield row
+
+
+def _answers(task: Task, kind: str, lost: Counter) -> Iterator[tuple[Judgment, dict]]:
+    """What standing judgments say in one kind, their own or a further one."""
+    for row in standing(task, lost):
+        if row.kind == kind:
+            yield row, answer_of(row)
+        elif kind in task.also:
+            yield row, answer_of(row)["also"][kind]
+        else:
+            lost[f"judgments of the kind {row.kind}"] += 1
 
 
 def _said(row: Candidate) -> list[dict]:
@@ -93,9 +109,8 @@ def _said(row: Candidate) -> list[dict]:
 
 def trl_preference(task: Task, lost: Counter) -> Iterator[dict]:
     """`prompt, chosen, rejected` in chat form, one record a judgment."""
-    by_id = {c.pk: c for c in _candidates(task)}
-    for judgment in _standing(task, "pairwise", lost):
-        answer = answer_of(judgment)
+    by_id = {c.pk: c for c in in_order(task)}
+    for _, answer in _answers(task, "pairwise", lost):
         if answer["outcome"] != "preferred":
             lost["ties" if answer["outcome"] == "tie" else "judgments that both are bad"] += 1
             continue
@@ -106,12 +121,11 @@ def trl_preference(task: Task, lost: Counter) -> Iterator[dict]:
 
 def trl_unpaired(task: Task, lost: Counter) -> Iterator[dict]:
     """`prompt, completion, label`: the preferred answer true, the other false; both bad, false."""
-    for judgment in _standing(task, "pairwise", lost):
-        answer = answer_of(judgment)
+    for _, answer in _answers(task, "pairwise", lost):
         if answer["outcome"] == "tie":
             lost["ties"] += 1
             continue
-        for candidate in _candidates(task):
+        for candidate in in_order(task):
             yield {
                 "prompt": task.prompt,
                 "completion": _said(candidate),
@@ -121,20 +135,17 @@ def trl_unpaired(task: Task, lost: Counter) -> Iterator[dict]:
 
 def ranking(task: Task, lost: Counter) -> Iterator[dict]:
     """`prompt, responses, ranks` (1 best, equal numbers ties, null unusable), one a judgment."""
-    candidates = _candidates(task)
-    if task.kind == "pairwise":
-        for judgment in _standing(task, "pairwise", lost):
-            answer = answer_of(judgment)
+    candidates = in_order(task)
+    if "pairwise" in (task.kind, *task.also):
+        for _, answer in _answers(task, "pairwise", lost):
             ranks = [1 if answer["preferred"] in (None, c.pk) else 2 for c in candidates]
             if answer["outcome"] == "both_bad":
                 ranks = [None] * len(candidates)
             yield _ranked(task, candidates, ranks)
         return
-    for judgment in _standing(task, "listwise", lost):
+    for _, answer in _answers(task, "listwise", lost):
         places = {
-            pk: place
-            for place, group in enumerate(answer_of(judgment)["ranking"], start=1)
-            for pk in group
+            pk: place for place, group in enumerate(answer["ranking"], start=1) for pk in group
         }
         yield _ranked(task, candidates, [places.get(c.pk) for c in candidates])
 
@@ -149,9 +160,8 @@ def _ranked(task: Task, candidates: list[Candidate], ranks: list[int | None]) ->
 
 def _each(task: Task, kind: str, lost: Counter) -> Iterator[tuple[Candidate, str, dict]]:
     """Each candidate with each standing judgment of a kind."""
-    for judgment in _standing(task, kind, lost):
-        answer = answer_of(judgment)
-        for candidate in _candidates(task):
+    for judgment, answer in _answers(task, kind, lost):
+        for candidate in in_order(task):
             yield candidate, judgment.annotator.pseudonym, answer
 
 
@@ -196,3 +206,27 @@ def ratings(task: Task, lost: Counter) -> Iterator[dict]:
             "annotator": who,
             "ratings": values,
         }
+
+
+def trl_stepwise(task: Task, lost: Counter) -> Iterator[dict]:
+    """`prompt, completions, labels` of TRL's process reward trainer: true for a good step.
+
+    A trace ends at its last judged step; one with a gap, or with turns alone, is left out.
+    """
+    for _, answer in _answers(task, "step", lost):
+        for place, candidate in enumerate(in_order(task)):
+            values = {s["step"]: s["value"] for s in answer["steps"]
+                      if s["candidate"] == candidate.pk}  # fmt: skip
+            if not values:
+                continue
+            if sorted(values) != list(range(len(values))):
+                lost["traces with steps nobody judged in between"] += 1
+                continue
+            lost["neutral steps, written as not good"] += sum(v == 0 for v in values.values())
+            spans = steps_of(candidate.content, stated_for(task.metadata, place))
+            yield {
+                "prompt": task.prompt,
+                "completions": [candidate.content[a:b] for a, b in spans[: len(values)]],
+                "labels": [values[n] > 0 for n in range(len(values))],
+            }
+        lost["judgments of turns"] += sum(s["candidate"] is None for s in answer["steps"])
