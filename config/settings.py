@@ -178,6 +178,8 @@ CHAT_GRACE_S = env("CHAT_GRACE_S", float, 20.0)
 CHAT_TEMPERATURE = env("CHAT_TEMPERATURE", float, 0.9)
 CHAT_TOP_P = env("CHAT_TOP_P", float, 0.95)
 CHAT_MAX_TOKENS = env("CHAT_MAX_TOKENS", int, 400)
+# An answer is asked about again when it is at least this old (and at most two weeks).
+CHAT_HINDSIGHT_AFTER_H = env("CHAT_HINDSIGHT_AFTER_H", float, 20.0)
 
 # People -------------------------------------------------------------------------------------
 
@@ -231,7 +233,10 @@ STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ARTEFACTS_DIR},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 

@@ -120,6 +120,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             text=frame.get("text"),
             parent_id=_uuid(frame, "parent", optional=True),
             request_id=_uuid(frame, "id"),
+            client_time=_time(frame.get("client_time")),
         )
         await announce(turn)
 
@@ -131,6 +132,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             message_id=_uuid(frame, "message"),
             text=frame.get("text"),
             request_id=_uuid(frame, "id"),
+            client_time=_time(frame.get("client_time")),
         )
         await announce(turn)
 
@@ -141,15 +143,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
             conversation_id=self.conversation_id,
             message_id=_uuid(frame, "message"),
             request_id=_uuid(frame, "id"),
+            client_time=_time(frame.get("client_time")),
         )
         await announce(turn)
 
     async def _stop(self, frame: dict) -> None:
         message_id = _uuid(frame, "message")
-        if await in_thread(self._is_mine, message_id):
-            await generation.stop(message_id)
-        else:
+        if not await in_thread(self._is_mine, message_id):
             raise Message.DoesNotExist
+        told = _time(frame.get("client_time"))
+        await in_thread(chat.note_stop, person=self.person, message_id=message_id, client_time=told)
+        await generation.stop(message_id)
 
     async def _react(self, frame: dict) -> None:
         message_id = _uuid(frame, "message")

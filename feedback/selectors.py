@@ -12,8 +12,8 @@ from uuid import UUID
 
 from annotation.prompts import prompt_hash
 from feedback.models import Conversation, Event, Message
-from feedback.services.reactions import POSITIVE
 from feedback.tree import Tree
+from feedback.vocabulary import POSITIVE
 
 CHUNK = 500
 

@@ -1,7 +1,7 @@
 """Between threads and the event loop: database work from one, socket work from the other."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -32,6 +32,13 @@ def _with_connection(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
         return work(*args, **kwargs)
     finally:
         close_old_connections()
+
+
+async def in_turns(pieces: Iterator[T]) -> AsyncIterator[T]:
+    """The pieces of a synchronous iterator that reads the database, one turn in a thread each."""
+    end = object()
+    while (piece := await in_thread(next, pieces, end)) is not end:
+        yield piece
 
 
 def in_loop(work: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:

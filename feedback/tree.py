@@ -48,6 +48,12 @@ class Tree:
             message_id = self._children[message_id][-1]
         return message_id
 
+    def answer_to(self, question_id: UUID, leaf_id: UUID | None) -> Message | None:
+        """The answer under a question: the one on the way to the leaf, else the newest."""
+        answers = [self.messages[one] for one in self._children.get(question_id, ())]
+        on_path = {one.pk for one in self.path(leaf_id)}
+        return next((one for one in answers if one.pk in on_path), answers[-1] if answers else None)
+
     def prompt(self, message_id: UUID | None) -> list[dict[str, str]]:
         """What a model reads to answer `message_id`: the path in chat form.
 

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from feedback import views
-from feedback.api import completions
+from feedback.api import completions, own_data, shares, signals
 from feedback.api import views as api
+from feedback.views import chat, reports, shared
 
 urlpatterns = [
-    path("", views.home, name="chat"),
-    path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),
+    path("", chat.home, name="chat"),
+    path("c/<uuid:conversation_id>/", chat.conversation, name="conversation"),
+    path("s/<str:token>/", shared.shared, name="shared"),
+    path("review/reports/", reports.reported, name="reported"),
     path("api/conversations/", api.ConversationsView.as_view(), name="conversations"),
     path(
         "api/conversations/<uuid:conversation_id>/",
@@ -20,6 +22,14 @@ urlpatterns = [
         api.MessagesView.as_view(),
         name="conversation-messages",
     ),
+    path(
+        "api/conversations/<uuid:conversation_id>/shares/",
+        shares.SharesView.as_view(),
+        name="conversation-shares",
+    ),
+    path("api/shares/<uuid:share_id>/", shares.ShareView.as_view(), name="share-detail"),
+    path("api/events/", signals.EventsView.as_view(), name="events"),
+    path("api/own-data/", own_data.OwnDataView.as_view(), name="own-data"),
     path(
         "api/messages/<uuid:message_id>/reactions/",
         api.ReactionsView.as_view(),

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from config.errors import Invalid
-from feedback.services.reactions import REACTIONS
 from feedback.text import checked, storable
+from feedback.vocabulary import REACTIONS
 
 PREFIX = "chatcmpl-"
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}

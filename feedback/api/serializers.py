@@ -4,6 +4,15 @@ import uuid
 
 from rest_framework import serializers
 
+from feedback.services.signals import MAX_BATCH, TOLD
+
+
+def valid(serializer: type[serializers.Serializer], request) -> dict:
+    """The request's body, read by `serializer`; raises ValidationError."""
+    parsed = serializer(data=request.data)
+    parsed.is_valid(raise_exception=True)
+    return parsed.validated_data
+
 
 class BeginIn(serializers.Serializer):
     consent = serializers.BooleanField(default=True)
@@ -20,6 +29,7 @@ class SendIn(serializers.Serializer):
     text = serializers.CharField(trim_whitespace=False, allow_blank=True)
     parent = serializers.UUIDField(required=False, allow_null=True, default=None)
     id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
 class ReactionIn(serializers.Serializer):
@@ -31,3 +41,29 @@ class ReactionIn(serializers.Serializer):
     )
     comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
     client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class EventIn(serializers.Serializer):
+    """One event of a batch; what its kind may have is judged by feedback.services.signals."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=sorted(TOLD))
+    message = serializers.UUIDField()
+    reaction = serializers.CharField(max_length=20, allow_blank=True, default="")
+    reasons = serializers.ListField(
+        child=serializers.CharField(max_length=60), max_length=10, default=list
+    )
+    comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
+    duration_ms = serializers.IntegerField(required=False, allow_null=True, default=None)
+    share_seen = serializers.FloatField(required=False, allow_null=True, default=None)
+    client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+
+class EventsIn(serializers.Serializer):
+    events = serializers.ListField(
+        child=serializers.JSONField(), allow_empty=False, max_length=MAX_BATCH
+    )
+
+
+class ShareIn(serializers.Serializer):
+    leaf = serializers.UUIDField(required=False, allow_null=True, default=None)

@@ -1,27 +1,22 @@
 """REST doors of the chat: the same use-cases as the socket."""
 
-from drf_spectacular.utils import OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from feedback import events
 from feedback.api.access import AUTHENTICATION, IsPerson, MayBegin, person_for
-from feedback.api.serializers import BeginIn, ChangeIn, ReactionIn, SendIn
+from feedback.api.serializers import BeginIn, ChangeIn, ReactionIn, SendIn, valid
 from feedback.consumers import announce
 from feedback.models import Conversation, Message
 from feedback.people import remember
 from feedback.present import conversation_json, message_json, reactions_of, tree_json
+from feedback.search import search
 from feedback.services import chat, generation, reactions
 from feedback.threads import in_loop
 from feedback.tree import Tree
 
 LIST_LIMIT = 200
-
-
-def _valid(serializer, request) -> dict:
-    parsed = serializer(data=request.data)
-    parsed.is_valid(raise_exception=True)
-    return parsed.validated_data
 
 
 class ConversationsView(APIView):
@@ -30,14 +25,22 @@ class ConversationsView(APIView):
     authentication_classes = AUTHENTICATION
     permission_classes = [MayBegin]
 
-    @extend_schema(operation_id="conversations_list", responses=OpenApiTypes.OBJECT)
+    @extend_schema(
+        operation_id="conversations_list",
+        parameters=[OpenApiParameter("q", str)],
+        responses=OpenApiTypes.OBJECT,
+    )
     def get(self, request) -> Response:
-        rows = person_for(request).conversations.filter(source="chat").exclude(leaf=None)
-        return Response({"results": [conversation_json(row) for row in rows[:LIST_LIMIT]]})
+        """Newest first; with `?q=` those that have all these words, and where the first is."""
+        own = person_for(request).conversations.filter(source="chat").exclude(leaf=None)
+        words = request.query_params.get("q", "").strip()
+        found = search(own, words, limit=LIST_LIMIT)
+        results = [conversation_json(row) | {"place": place} for row, place in found]
+        return Response({"results": results})
 
     @extend_schema(request=BeginIn, responses={201: OpenApiTypes.OBJECT})
     def post(self, request) -> Response:
-        wanted = _valid(BeginIn, request)
+        wanted = valid(BeginIn, request)
         person = person_for(request)
         key = request.headers.get("Idempotency-Key", "")[:100]
         begun = chat.begin(person=person, consent=wanted["consent"], key=key)
@@ -67,7 +70,7 @@ class ConversationView(APIView):
     @extend_schema(request=ChangeIn, responses=OpenApiTypes.OBJECT)
     def patch(self, request, conversation_id) -> Response:
         """Change the title, or whether the conversation may be used to improve the model."""
-        wanted = _valid(ChangeIn, request)
+        wanted = valid(ChangeIn, request)
         found = person_for(request).conversations.get(pk=conversation_id)
         for name, value in wanted.items():
             setattr(found, name, value)
@@ -94,13 +97,14 @@ class MessagesView(APIView):
 
     @extend_schema(request=SendIn, responses={201: OpenApiTypes.OBJECT})
     def post(self, request, conversation_id) -> Response:
-        wanted = _valid(SendIn, request)
+        wanted = valid(SendIn, request)
         turn = chat.send(
             person=person_for(request),
             conversation_id=conversation_id,
             text=wanted["text"],
             parent_id=wanted["parent"],
             request_id=wanted["id"],
+            client_time=wanted["client_time"],
         )
         failure = in_loop(_answered, turn)
         if failure is not None:
@@ -122,7 +126,7 @@ class ReactionsView(APIView):
 
     @extend_schema(request=ReactionIn, responses={201: OpenApiTypes.OBJECT})
     def post(self, request, message_id) -> Response:
-        wanted = _valid(ReactionIn, request)
+        wanted = valid(ReactionIn, request)
         person = person_for(request)
         standing, created = reactions.react(
             person=person,

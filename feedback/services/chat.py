@@ -6,6 +6,7 @@ state 'queued', which `feedback.services.generation` then writes.
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from django.conf import settings
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from annotation.models import Project
 from config.errors import Busy, Conflict, Invalid
-from feedback.models import Conversation, Message
+from feedback.models import Conversation, Event, Message
 from feedback.people import Person
+from feedback.services import signals
 from feedback.text import checked
 from feedback.tree import FINAL, Tree
 from inference import windows
@@ -25,6 +27,7 @@ from inference.services import deployments
 Role = Message.Role
 State = Message.State
 UNFINISHED = (State.QUEUED, State.STREAMING)
+READ = (State.COMPLETE, State.STOPPED)
 TITLE_LENGTH = 60
 _REQUESTS = UUID("5f0d3f3e-7d3c-4a39-9d8d-0b0f6c1f8a52")
 
@@ -82,6 +85,7 @@ def send(
     parent_id: UUID | None = None,
     request_id: UUID | None = None,
     sampling: dict | None = None,
+    client_time: datetime | None = None,
 ) -> Turn:
     """Add a question under `parent_id` (by default the current leaf) and queue its answer."""
     text = checked(text)
@@ -90,7 +94,9 @@ def send(
         if request_id and (earlier := _earlier(tree, request_id)):
             return _repeat(conversation, tree, earlier)
         parent = _parent(tree, parent_id or conversation.leaf_id)
-        return _ask(person, conversation, tree, parent, text, request_id, sampling)
+        turn = _ask(person, conversation, tree, parent, text, request_id, sampling)
+        _note(person, Event.Kind.FOLLOW_UP, parent, turn, client_time)
+        return turn
 
 
 def edit(
@@ -100,6 +106,7 @@ def edit(
     message_id: UUID,
     text: str,
     request_id: UUID | None = None,
+    client_time: datetime | None = None,
 ) -> Turn:
     """Ask the question `message_id` in other words: a branch beside it, nothing overwritten."""
     text = checked(text)
@@ -111,7 +118,10 @@ def edit(
         if old.role != Role.USER:
             raise Invalid("Only your own messages can be edited.")
         parent = tree.messages.get(old.parent_id) if old.parent_id else None
-        return _ask(person, conversation, tree, parent, text, request_id, None)
+        read = tree.answer_to(old.pk, conversation.leaf_id)
+        turn = _ask(person, conversation, tree, parent, text, request_id, None)
+        _note(person, Event.Kind.EDIT, read, turn, client_time)
+        return turn
 
 
 def regenerate(
@@ -120,6 +130,7 @@ def regenerate(
     conversation_id: UUID,
     message_id: UUID,
     request_id: UUID | None = None,
+    client_time: datetime | None = None,
 ) -> Turn:
     """Queue another answer beside `message_id` (or under it, when it is a question)."""
     with _Once():
@@ -140,7 +151,9 @@ def regenerate(
         tree.add(answer)
         conversation.leaf = answer
         conversation.save(update_fields=["leaf", "deployment", "updated_at"])
-        return Turn(conversation, tree, answer, None, prompt)
+        turn = Turn(conversation, tree, answer, None, prompt)
+        _note(person, Event.Kind.REGENERATE, target, turn, client_time)
+        return turn
 
 
 @transaction.atomic
@@ -177,6 +190,26 @@ def finish(
             finished_at=timezone.now(),
         )
     )
+
+
+def note_stop(*, person: Person, message_id: UUID, client_time: datetime | None = None) -> None:
+    """Remember that the person stopped this answer, if it was still being written.
+
+    Raises DoesNotExist for messages of other people.
+    """
+    message = person.messages.get(pk=message_id)
+    if message.state in UNFINISHED:
+        kind = Event.Kind.STOP
+        signals.note(person=person, kind=kind, message=message, cause=message_id, at=client_time)
+
+
+def _note(
+    person: Person, kind: str, about: Message | None, turn: Turn, client_time: datetime | None
+) -> None:
+    """Remember what a turn says of an answer, if a model gave that one and it was read."""
+    if about is None or about.model_version is None or about.state not in READ:
+        return
+    signals.note(person=person, kind=kind, message=about, cause=turn.answer.pk, at=client_time)
 
 
 class _Once:

@@ -12,9 +12,10 @@ from django.views.decorators.http import require_http_methods
 from config.errors import Busy, DomainError
 from feedback.consumers import announce
 from feedback.models import Conversation
-from feedback.people import Person, new_guest, person_of_request, remember
+from feedback.people import COOKIE, Person, new_guest, person_of_request, read_guest, remember
 from feedback.present import conversation_json, reactions_of, tree_json
-from feedback.services import chat
+from feedback.search import search
+from feedback.services import chat, hindsight, own_data
 from feedback.threads import in_loop
 from feedback.tree import Tree
 
@@ -31,6 +32,7 @@ SUGGESTIONS = (
 @require_http_methods(["GET", "HEAD", "POST"])
 def home(request: HttpRequest) -> HttpResponse:
     """A new chat; without script, the form's first question comes here."""
+    _take_over(request)
     person = person_of_request(request) or new_guest()
     if request.method == "POST":
         try:
@@ -45,6 +47,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """One conversation of this person; nobody else learns that it exists."""
+    _take_over(request)
     person = person_of_request(request)
     found = person and person.conversations.filter(pk=conversation_id).first()
     if not found:
@@ -52,6 +55,13 @@ def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     if request.method == "POST":
         return _asked(request, person, found)
     return _page(request, person, found)
+
+
+def _take_over(request: HttpRequest) -> None:
+    """What somebody said as a guest goes with them into the account they signed in with."""
+    guest = read_guest(request.COOKIES.get(COOKIE))
+    if guest and request.user.is_authenticated:
+        own_data.take_over(user=request.user, guest=Person(guest=guest))
 
 
 def _asked(request: HttpRequest, person: Person, home: Conversation) -> HttpResponse:
@@ -77,7 +87,10 @@ def _page(
     current: Conversation | None,
     error: DomainError | None = None,
 ) -> HttpResponse:
-    listed = person.conversations.filter(source="chat").exclude(leaf=None)[:LISTED]
+    words = request.GET.get("q", "").strip()
+    own = person.conversations.filter(source="chat").exclude(leaf=None)
+    listed = search(own, words, limit=LISTED)
+    earlier = hindsight.due(person=person) if current is None and not words else None
     messages, path = [], []
     if current is not None:
         tree = Tree.of(current.pk)
@@ -86,7 +99,9 @@ def _page(
         on_path = {str(one.pk) for one in tree.path(leaf)}
         path = [one for one in messages if one["id"] in on_path]
     context = {
-        "conversations": [conversation_json(one) for one in listed],
+        "conversations": [conversation_json(one) | {"place": place} for one, place in listed],
+        "words": words,
+        "earlier": earlier,
         "conversation": conversation_json(current) if current else None,
         # All messages of the tree, and those of the branch in view.
         "messages": messages,
@@ -95,6 +110,7 @@ def _page(
         "max_chars": settings.CHAT_MAX_CHARS,
         "suggestions": SUGGESTIONS,
         "is_guest": person.user is None,
+        "is_reviewer": person.user is not None and person.user.has_role("reviewer"),
         "error": error.detail if error else None,
         "typed": request.POST.get("text", "") if error else "",
     }
@@ -106,5 +122,7 @@ def _page(
 def _remembered(request: HttpRequest, response: HttpResponse, person: Person) -> HttpResponse:
     if person.guest:
         remember(response, person, secure=request.is_secure())
+    elif COOKIE in request.COOKIES:
+        response.delete_cookie(COOKIE, samesite="Lax")
     response["Cache-Control"] = "no-store"
     return response

@@ -1,0 +1,1 @@
+"""Pages of the chat: the conversation itself, shared paths, reported answers."""
