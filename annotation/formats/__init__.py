@@ -1,11 +1,25 @@
 """File formats: how each is read into tasks, prompts and judgments. No Django here."""
 
-from annotation.formats import arenas, pairs, preferendum, published, scored
+from annotation.bodies import READERS
+from annotation.formats import (
+    arenas,
+    argilla,
+    finegrained,
+    label_studio,
+    mapping,
+    pairs,
+    preferendum,
+    published,
+    scored,
+    stepwise,
+    trees,
+)
 from annotation.formats.items import Format
 from config.errors import Invalid
 
-ALL_KINDS = ("pairwise", "listwise", "span", "principle", "rating", "critique")
+ALL_KINDS = tuple(READERS)
 RANKED = ("pairwise", "listwise")
+LISTED = ("listwise", "pairwise")
 
 IMPORTS: dict[str, Format] = {
     form.name: form
@@ -18,6 +32,31 @@ IMPORTS: dict[str, Format] = {
         Format("rewardbench2", "RewardBench 1 and 2", scored.rewardbench, RANKED, True),
         Format("helpsteer", "HelpSteer2", scored.helpsteer, ("pairwise", "rating"), True),
         Format("ultrafeedback", "UltraFeedback", scored.ultrafeedback, RANKED, True),
+        Format("openassistant", "OpenAssistant trees", trees.openassistant, LISTED, True),
+        Format(
+            "fine-grained-rlhf",
+            "FineGrainedRLHF feedback",
+            finegrained.fine_grained,
+            ("span", "pairwise", "critique"),
+            True,
+            together=("span", "pairwise"),
+            words={
+                "categories": finegrained.ERRORS,
+                "missing_categories": finegrained.MISSING,
+            },
+        ),
+        Format("prm800k", "PRM800K", stepwise.prm800k, ("step",), True),
+        Format(
+            "label-studio",
+            "Label Studio JSON",
+            label_studio.label_studio,
+            ALL_KINDS,
+            True,
+            inside="data",
+        ),
+        Format("argilla", "Argilla records as on the Hub", argilla.argilla, ALL_KINDS, True),
+        Format("records", "any records, by the names of their fields", mapping.records, ALL_KINDS),
+        Format("bigbench-mistake", "BIG-Bench Mistake", stepwise.bigbench_mistake, ("step",), True),
         Format("llmbar", "LLMBar", published.llmbar, labelled=True),
         Format("pandalm", "PandaLM test set", published.pandalm, labelled=True),
         Format("tulu-eval", "Tulu human evaluation", published.tulu_eval, labelled=True),

@@ -1,6 +1,6 @@
 """What a format reads into: tasks, prompts, judgments, before they are rows. No Django here."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -62,6 +62,9 @@ class TaskIn:
     source: str | None = None
     created_at: datetime | None = None
     also: list[str] = field(default_factory=list)
+    skills: list[str] = field(default_factory=list)
+    gold_note: str = ""
+    is_calibration: bool = False
 
 
 @dataclass(slots=True)
@@ -92,13 +95,21 @@ Parser = Callable[[dict, str], TaskIn | PromptIn | Iterable[TaskIn | PromptIn]]
 
 @dataclass(frozen=True)
 class Format:
-    """A way to read a file. `parse` takes one record and the kind wanted ("" if none)."""
+    """A way to read a file. `parse` takes one record and the kind wanted ("" if none).
+
+    `together` are the kinds it gives at once where none is asked for, `words` the categories and
+    attributes it speaks, for a project made for it, and `inside` is where a record keeps its
+    fields, when not at its top.
+    """
 
     name: str
     says: str
     parse: Parser
     kinds: tuple[str, ...] = ("pairwise",)
     labelled: bool = False
+    together: tuple[str, ...] = ()
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inside: str = ""
     read_all: Callable[[Iterator[Line], str], Iterator[Read]] | None = None
 
     def read(self, lines: Iterator[Line], kind: str = "") -> Iterator[Read]:
@@ -122,10 +133,11 @@ def read_record(parse: Parser, line: Line, kind: str) -> Iterator[Read]:
         raise Refused("is not a JSON object")
     try:
         made = parse(line.value, kind)
+        items = [made] if isinstance(made, TaskIn | PromptIn) else list(made)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError) as exc:
         # What a file may hold is endless; a shape nobody thought of is refused like the others.
         raise Refused(f"has an unexpected shape ({type(exc).__name__}: {exc})") from None
-    for item in [made] if isinstance(made, TaskIn | PromptIn) else made:
+    for item in items:
         yield Read(line.number, item)
 
 

@@ -11,7 +11,8 @@ from annotation.formats.items import CandidateIn, JudgmentIn, Refused, TaskIn, r
 
 TASK_FIELDS = (
     "id", "external_id", "kind", "also", "prompt", "candidates", "overlap", "priority", "gold",
-    "judgments", "metadata", "state", "source", "created_at",
+    "gold_note", "is_calibration", "skills", "judgments", "metadata", "state", "source",
+    "created_at",
 )  # fmt: skip
 CANDIDATE_FIELDS = ("id", "content", "parts", "model", "model_version", "sampling", "logprob")
 
@@ -51,7 +52,17 @@ def parse(record: dict, kind: str = "") -> TaskIn:
         source=record.get("source"),
         created_at=moment(record, "created_at"),
         also=also,
+        skills=_skills(record),
+        gold_note=text(record, "gold_note", default=""),
+        is_calibration=record.get("is_calibration") is True,
     )
+
+
+def _skills(record: dict) -> list[str]:
+    value = record.get("skills") or []
+    if not isinstance(value, list) or not all(isinstance(s, str) and s for s in value):
+        raise Refused("skills must be a list of names")
+    return list(dict.fromkeys(value))
 
 
 def _external_id(record: dict) -> str | None:

@@ -245,6 +245,10 @@ class _Writer:
         )
         if item.gold is not None:
             bodies.read(asked, item.gold)
+        elif item.is_calibration:
+            raise Invalid("is_calibration needs a gold answer.")
+        if any(len(skill) > 40 for skill in item.skills):
+            raise Invalid("skills must be names of at most 40 characters.")
         judgments = [
             (judgment, _body(asked, judgment, n)) for n, judgment in enumerate(item.judgments)
         ]
@@ -269,6 +273,9 @@ class _Writer:
                 priority=_priority(item.priority),
                 state=state,
                 gold=item.gold,
+                gold_note=item.gold_note,
+                is_calibration=item.is_calibration,
+                skills=item.skills,
                 source=(item.source or self.source)[:20],
                 metadata=item.metadata,
                 created_at=item.created_at or timezone.now(),

@@ -42,6 +42,9 @@ class Command(BaseCommand):
         parser.add_argument("--project", help="slug; made from the file's name if left out")
         parser.add_argument("--format", required=True, choices=list(IMPORTS), metavar="FORMAT")
         parser.add_argument("--kind", default="", choices=["", *ALL_KINDS], metavar="KIND")
+        parser.add_argument(
+            "--map", default="", help="fields under other names, prompt:FIELD,answer_1:FIELD"
+        )
         parser.add_argument("--dry-run", action="store_true", help="check, and keep nothing")
         parser.add_argument("--partial", action="store_true", help="keep the lines that are good")
         parser.add_argument("--json", action="store_true", help="print the counts as JSON, last")
@@ -78,7 +81,8 @@ class Command(BaseCommand):
 
     def _import(self, path: Path, stream, options):
         form = IMPORTS[options["format"]]
-        kind = options["kind"] or (form.kinds[0] if form.kinds else "pairwise")
+        kind = options["kind"]
+        kinds = [kind] if kind else list(form.together or form.kinds[:1] or ["pairwise"])
         slug = options["project"] or projects.slug_from(path.name.split(".")[0])
         project = Project.objects.filter(slug=slug).first()
         fresh = project is None
@@ -86,9 +90,10 @@ class Command(BaseCommand):
             if options["project"]:
                 raise CommandError(
                     f"There is no project '{slug}'. Make it: "
-                    f"manage.py create_project --slug {slug} --kinds {kind}"
+                    f"manage.py create_project --slug {slug} --kinds {','.join(kinds)}"
                 )
-            project = projects.create_project(slug=slug, kinds=[kind])
+            words = {name: list(said) for name, said in form.words.items()}
+            project = projects.create_project(slug=slug, kinds=kinds, **words)
         try:
             with Progress("Importing", path.stat().st_size, "lines") as progress:
                 created = imports.import_stream(
@@ -98,6 +103,7 @@ class Command(BaseCommand):
                     kind=options["kind"],
                     partial=options["partial"],
                     dry_run=options["dry_run"],
+                    map=options["map"],
                     progress=lambda line: progress.at(line, stream.tell()),
                 )
         except BaseException:
@@ -107,5 +113,5 @@ class Command(BaseCommand):
         if fresh and (options["dry_run"] or (created.refused and not options["partial"])):
             Project.objects.filter(pk=project.pk).delete()
         elif fresh:
-            self.stdout.write(f"Created the project '{slug}' from the {kind} template.")
+            self.stdout.write(f"Created the project '{slug}' from the {', '.join(kinds)} template.")
         return created, project
