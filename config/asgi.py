@@ -1,6 +1,11 @@
-"""ASGI entry point: HTTP to Django, WebSockets to the apps' consumers."""
+"""ASGI entry point: HTTP to Django, WebSockets to the apps' consumers.
+
+An app with a module `hot` answers its busiest calls before Django does (config.hot).
+"""
 
 import os
+from importlib import import_module
+from importlib.util import find_spec
 
 from django.core.asgi import get_asgi_application
 
@@ -13,9 +18,14 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 
 from config.routing import websocket_urlpatterns  # noqa: E402
 
+http_application = django_application
+for app in ("annotation",):
+    if find_spec(f"{app}.hot"):
+        http_application = import_module(f"{app}.hot").around(http_application)
+
 application = ProtocolTypeRouter(
     {
-        "http": django_application,
+        "http": http_application,
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

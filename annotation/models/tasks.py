@@ -87,6 +87,14 @@ class Task(models.Model):
                 name="task_queue",
             ),
             models.Index(
+                fields=["project", "-priority", "taken", "id"],
+                condition=Q(state="open", taken__lt=F("overlap")),
+                name="task_queue_breadth",
+            ),
+            models.Index(
+                fields=["project", "id"], condition=Q(is_calibration=True), name="task_calibration"
+            ),
+            models.Index(
                 fields=["project", "id"], condition=Q(gold__isnull=False), name="task_gold"
             ),
             models.Index(
@@ -202,6 +210,10 @@ class Assignment(models.Model):
                 fields=["expires_at"], condition=Q(state="leased"), name="assignment_expiry"
             ),
             models.Index(fields=["annotator", "-claimed_at"], name="assignment_by_person"),
+            # An expression, so that the planner takes this one and never a person's whole history.
+            models.Index(
+                F("annotator_id") + 0, condition=Q(state="leased"), name="assignment_held"
+            ),
         ]
 
     def __str__(self) -> str:

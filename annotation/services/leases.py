@@ -183,6 +183,69 @@ def save_draft(*, assignment_id: UUID, by: User, body: dict) -> Draft:
     return draft
 
 
+# By a reviewer, and by the queue itself ----------------------------------------------------
+
+
+@transaction.atomic
+def reassign(*, task: Task, to: User) -> Task:
+    """Keep a task for one person: it comes next for them, and to nobody else from now on.
+
+    Leases that others hold on it end; what they send all the same is kept. Raises Conflict when
+    the person judged it already or cannot be given it, and when nothing is left to judge.
+    """
+    task = Task.objects.select_for_update().get(pk=task.pk)
+    if task.state != Task.State.OPEN:
+        raise Conflict(f"This task is {task.get_state_display().lower()}; nothing is left to do.")
+    if not Project.objects.visible_to(to).filter(pk=task.project_id).exists():
+        raise Conflict(f"{to.username} is not in this project.")
+    if not to.is_active or "annotate" not in to.scopes:
+        raise Conflict(f"{to.username} may not annotate.")
+    if Judgment.objects.of(to).filter(task=task, withdrawn_at=None).exists():
+        raise Conflict(f"{to.username} has judged this task already.")
+    if task.candidates.filter(author=to).exists():
+        raise Conflict(f"{to.username} wrote one of its answers.")
+    others = task.assignments.leased().exclude(annotator=to)
+    ended = others.update(state=Assignment.State.EXPIRED, ended_at=Now())
+    task.assignments.of(to).filter(state=Assignment.State.SKIPPED).update(
+        state=Assignment.State.RELEASED
+    )
+    task.taken -= ended
+    if task.taken == task.overlap:
+        held = task.assignments.leased().of(to).exists()
+        if not held:
+            raise Conflict("Everyone this task asked for has judged it.")
+    task.reserved_for = to
+    task.save(update_fields=["taken", "reserved_for"])
+    return task
+
+
+def copy_for(task_id: int, person: User) -> Task:
+    """A task asked again of the same person, for self-consistency: a task of its own for them.
+
+    Called by a claim, which holds the person's lock, so there is one copy a person.
+    """
+    task = Task.objects.get(pk=task_id)
+    copy = Task.objects.create(
+        project_id=task.project_id,
+        kind=task.kind,
+        also=task.also,
+        prompt=task.prompt,
+        prompt_hash=task.prompt_hash,
+        overlap=1,
+        metadata=task.metadata,
+        reserved_for=person,
+        repeat_of=task,
+        source="repeat",
+    )
+    made = []
+    for row in task.candidates.all():
+        row.pk, row.task, row._state.adding = None, copy, True
+        made.append(row)
+    made = Candidate.objects.bulk_create(made)
+    log.entry_for_task(copy, made).save(force_insert=True)
+    return copy
+
+
 def sweep_expired(*, project: Project | None = None, most: int = 1000) -> int:
     """End leases whose time ran out and make room in their tasks; returns how many."""
     with transaction.atomic():

@@ -5,28 +5,28 @@ then its assignments and judgments. Whoever changes a lease or a judgment holds 
 `taken` and `done` are exact and the table's check constraints are the last word. Times of leases
 are the database's, so that clocks of web hosts do not matter.
 
-Statements (BEGIN and COMMIT not counted): a claim takes 5 (3 when the person already holds a
-lease), a submit 9, each asserted in the tests.
+Statements (BEGIN and COMMIT not counted), each asserted in the tests: a claim takes 3 (the next
+task, its assignment, its candidates); a submit 2 (what was asked, the judgment), and one more for
+each table of typed rows where it is not a plain pair. The REST doors for programs and pages ask
+the same functions of the database in 2 statements each (annotation.hot).
 """
 
-import random
-from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Q, When
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Now
+from django.db.models import Q
 
 from annotation import bodies
-from annotation.models import Assignment, Candidate, Draft, Judgment, Project, Task
+from annotation.models import Assignment, Draft, Judgment, Project, Task
 from annotation.services import log, parts
 from annotation.services.leases import (
     complete,
+    copy_for,
     end,
     heartbeat,
     locked,
+    reassign,
     release,
     save_draft,
     skip,
@@ -34,6 +34,7 @@ from annotation.services.leases import (
     undo,
 )
 from annotation.services.questions import question_of
+from annotation.services.storing import SUBMIT, drawn_up, known, only_pairwise, submit_values
 from config.errors import Conflict, Invalid
 from config.models import User
 
@@ -42,6 +43,7 @@ __all__ = [
     "claim",
     "heartbeat",
     "project_of",
+    "reassign",
     "release",
     "save_draft",
     "skip",
@@ -51,44 +53,15 @@ __all__ = [
     "valid_uuid",
 ]
 
-# The next task with room for this person: never one they hold, judged or skipped, nor own text.
-# SKIP LOCKED passes over rows that others hold at this moment; before the answer is 'none left', a
-# second look waits for them instead, since they may leave room. OFFSET 0 keeps each check a look-up
-# by index for the few tasks walked over, not a join with all that the person ever did.
-_TAKE_NEXT = """
-WITH next AS (
-    SELECT t.id FROM annotation_task t
-    WHERE t.project_id = %(project)s AND t.state = 'open' AND t.taken < t.overlap
-      AND NOT EXISTS (
-          SELECT 1 FROM annotation_assignment a
-          WHERE a.task_id = t.id AND a.annotator_id = %(person)s
-            AND a.state IN ('leased', 'submitted', 'skipped') OFFSET 0)
-      AND NOT EXISTS (
-          SELECT 1 FROM annotation_candidate c
-          WHERE c.task_id = t.id AND c.author_id = %(person)s OFFSET 0)
-      AND NOT EXISTS (
-          SELECT 1 FROM annotation_judgment j
-          WHERE j.task_id = t.id AND j.annotator_id = %(person)s AND j.withdrawn_at IS NULL
-          OFFSET 0)
-    ORDER BY t.priority DESC, t.id
-    LIMIT 1
-    FOR UPDATE OF t {locked}
-)
-UPDATE annotation_task t SET taken = t.taken + 1 FROM next WHERE t.id = next.id
-RETURNING t.id
-"""
+# How the next task is chosen is told in the database's own function (migration 0006).
+CLAIM = "SELECT outcome, assignment, task FROM annotation_claim(%s, %s, %s)"
 
-# One row for a person and a task, ever: a lease that comes back keeps the order first shown.
-_LEASE = """
-INSERT INTO annotation_assignment
-    (id, task_id, annotator_id, state, token, shown, claimed_at, expires_at, skip_reason)
-VALUES (gen_random_uuid(), %(task)s, %(person)s, 'leased', gen_random_uuid(), %(shown)s,
-        now(), now() + make_interval(secs => %(seconds)s), '')
-ON CONFLICT (task_id, annotator_id) DO UPDATE SET
-    state = 'leased', token = gen_random_uuid(), ended_at = NULL, skip_reason = '',
-    claimed_at = excluded.claimed_at, expires_at = excluded.expires_at
-RETURNING id, state, token, shown, claimed_at, expires_at, xmax <> 0 AS again
-"""
+REFUSALS = {
+    "archived": "The project is archived.",
+    "paused": "The project is paused. Your work is kept; come back later.",
+    "person paused": "A reviewer paused your work in this project. Your work is kept.",
+    "calibrating": "You have done the exercise. A reviewer looks at it before you go on.",
+}
 
 
 class Submitted(NamedTuple):
@@ -105,106 +78,38 @@ class Submitted(NamedTuple):
 def claim(*, project: str, by: User) -> Assignment | None:
     """Lease the next task of a project to a person; None when there is none for them.
 
-    A person who holds a lease gets the same one again. Raises Project.DoesNotExist for a
-    project that is not theirs and Conflict while the project or the person is paused.
+    A person who holds a lease gets the same one again. Then comes what is reserved for them, the
+    exercise of a newcomer, and the queue: by priority, breadth or depth first as the project says,
+    with gold and repeats mixed in at the project's rates. Raises Project.DoesNotExist for a project
+    that is not theirs and Conflict while the project or the person is paused.
     The returned assignment has `.task` with `.project` and `.in_order`, its candidates as shown.
     """
-    found = _enter(slug=project, by=by)
-    assignment = _own_lease(found, by) or _take(found, by)
-    if assignment is None:
-        sweep_expired(project=found)
-        assignment = _take(found, by, wait=True)
-    return assignment
-
-
-def _enter(*, slug: str, by: User) -> Project:
-    """The project, with the person's claims in it put in a line: one at a time."""
-    project = (
-        Project.objects.visible_to(by)
-        .annotate(
-            # The lock is taken with the row, so what is read after this statement is current.
-            in_line=RawSQL(
-                "pg_advisory_xact_lock(hashtextextended('claim', annotation_project.id * 1000003"
-                " + %s))::text",
-                [by.pk],
-            ),
-            member_paused=RawSQL(
-                "EXISTS (SELECT 1 FROM annotation_membership m WHERE"
-                " m.project_id = annotation_project.id AND m.user_id = %s AND m.is_paused)",
-                [by.pk],
-            ),
-        )
-        .get(slug=slug)
-    )
-    if project.archived_at is not None:
-        raise Conflict("The project is archived.")
-    if project.is_paused:
-        raise Conflict("The project is paused. Your work is kept; come back later.")
-    if project.member_paused:
-        raise Conflict("A reviewer paused your work in this project. Your work is kept.")
-    return project
-
-
-def _own_lease(project: Project, by: User) -> Assignment | None:
-    """The lease this person holds already; the newest when undo made several.
-
-    One that ran out while nobody swept it up is theirs still, and runs again from now.
-    """
-    assignment = (
-        Assignment.objects.leased()
-        .of(by)
-        .filter(task__project=project)
-        .select_related("task", "draft")
-        .annotate(late=Case(When(expires_at__lte=Now(), then=True), default=False))
-        .order_by("-claimed_at")
-        .first()
-    )
-    if assignment is None:
+    outcome, assignment, task = _ask(project, by)
+    if outcome == "none":
+        # Before the answer is 'none left', a second look waits for rows that others hold at this
+        # moment, since they may leave room.
+        sweep_expired(project=Project.objects.get(slug=project))
+        outcome, assignment, task = _ask(project, by, wait=True)
+    if outcome == "repeat":
+        copy_for(task, by)
+        outcome, assignment, task = _ask(project, by)
+    if outcome == "none":
         return None
-    if assignment.late:
-        Task.objects.select_for_update().get(pk=assignment.task_id)
-        renewed = (
-            Assignment.objects.leased()
-            .filter(pk=assignment.pk)
-            .update(expires_at=Now() + timedelta(seconds=project.lease_seconds))
-        )
-        if not renewed:
-            return None
-        assignment.refresh_from_db(fields=["expires_at"])
-    assignment.annotator = by
-    return complete(assignment, project)
+    if outcome == "unknown":
+        raise Project.DoesNotExist
+    if outcome in REFUSALS:
+        raise Conflict(REFUSALS[outcome])
+    found = Assignment.objects.select_related("task__project", "draft").get(pk=assignment)
+    if not hasattr(found, "draft"):
+        found._state.fields_cache["draft"] = None  # looked for already
+    found.annotator = by
+    return complete(found, found.task.project)
 
 
-def _take(project: Project, by: User, *, wait: bool = False) -> Assignment | None:
-    take = _TAKE_NEXT.format(locked="" if wait else "SKIP LOCKED")
+def _ask(slug: str, by: User, *, wait: bool = False) -> tuple[str, UUID | None, int | None]:
     with connection.cursor() as cursor:
-        cursor.execute(take, {"project": project.pk, "person": by.pk})
-        row = cursor.fetchone()
-        if row is None:
-            return None
-        candidates = list(
-            Candidate.objects.filter(task_id=row[0]).select_related("task").order_by("position")
-        )
-        task = candidates[0].task
-        order = [c.pk for c in candidates]
-        random.shuffle(order)
-        cursor.execute(
-            _LEASE,
-            {
-                "task": task.pk,
-                "person": by.pk,
-                "shown": order,
-                "seconds": project.lease_seconds,
-            },
-        )
-        names = [column.name for column in cursor.description]
-        row = dict(zip(names, cursor.fetchone(), strict=True))
-    again = row.pop("again")
-    assignment = Assignment(task=task, annotator=by, **row)
-    assignment._state.adding = False
-    if not again:
-        assignment._state.fields_cache["draft"] = None
-    return complete(assignment, project, candidates)
+        cursor.execute(CLAIM, [slug, by.pk, wait])
+        return cursor.fetchone()
 
 
 # Submitting ---------------------------------------------------------------------------------
@@ -219,10 +124,31 @@ def submit(*, assignment_id: UUID, by: User, body: dict, key: str | None = None)
     """
     _check_key(key)
     try:
-        return _submit(assignment_id, by, body, key)
+        return _submit_held(assignment_id, by, body, key) or _submit(assignment_id, by, body, key)
     except IntegrityError:
         # The same key at the same moment on another task: the constraint had the last word.
         raise Conflict("This Idempotency-Key is in use; make a new one and send again.") from None
+
+
+@transaction.atomic
+def _submit_held(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submitted | None:
+    """The usual case, a lease that is held: one look and one statement, and one for each table
+    of typed rows but the pairwise. None, with nothing stored, when it is another case."""
+    assignment = Assignment.objects.of(by).select_related("task__project").get(pk=assignment_id)
+    if assignment.state != Assignment.State.LEASED:
+        return None
+    _check_token(assignment, body)
+    task, project = assignment.task, assignment.task.project
+    checked = bodies.read(question_of(task, project=project, shown=assignment.shown), body)
+    judgment, typed = drawn_up(assignment, checked, by=by, key=key)
+    with connection.cursor() as cursor:
+        values = submit_values(judgment, typed, pseudonym=by.pseudonym, token=assignment.token)
+        cursor.execute(SUBMIT, values)
+        if not cursor.fetchone()[0]:
+            return None
+    if not only_pairwise(typed):
+        parts.save(typed)
+    return Submitted(known(judgment, typed), created=True)
 
 
 @transaction.atomic
@@ -244,20 +170,8 @@ def _submit(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submi
     checked = bodies.read(question_of(task, project=project, shown=assignment.shown), body)
     held = assignment.state == Assignment.State.LEASED
     surplus = not held and not task.has_room()
-    judgment = Judgment.objects.create(
-        project=project,
-        task=task,
-        assignment=assignment,
-        annotator=by,
-        kind=checked.kind,
-        shown=assignment.shown,
-        rationale=checked.rationale,
-        flags=list(checked.flags),
-        seconds=checked.seconds,
-        surplus=surplus,
-        idempotency_key=key,
-    )
-    typed = parts.rows(judgment, checked)
+    judgment, typed = drawn_up(assignment, checked, by=by, key=key, surplus=surplus)
+    judgment.save(force_insert=True)
     parts.save(typed)
     log.stored(judgment, typed, actor=by.pseudonym)
     end(assignment, Assignment.State.SUBMITTED)
@@ -268,7 +182,7 @@ def _submit(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submi
             task.state = Task.State.DONE
         task.save(update_fields=["taken", "done", "state"])
     Draft.objects.filter(assignment=assignment).delete()
-    return Submitted(judgment, created=True)
+    return Submitted(known(judgment, typed), created=True)
 
 
 def _check_key(key: str | None) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.bench PART ...`, which is what `make bench` runs."""
