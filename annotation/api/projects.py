@@ -2,6 +2,7 @@
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import StreamingHttpResponse
+from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import BaseParser, JSONParser
@@ -10,10 +11,11 @@ from rest_framework.views import APIView
 
 from annotation import policies, selectors
 from annotation.api import render
+from annotation.api.permissions import Manages
 from annotation.api.streams import gathered, in_turns
 from annotation.api.views import _object
-from annotation.models import Project
-from annotation.services import exports, imports, projects
+from annotation.models import Membership, Project
+from annotation.services import exports, imports, people, projects, settings
 from config.auth import scope
 from config.errors import Invalid
 from config.models import User
@@ -64,7 +66,8 @@ class ProjectsView(APIView):
 
 
 class ProjectView(APIView):
-    permission_classes = [scope("annotate")]
+    def get_permissions(self):
+        return [scope("annotate")() if self.request.method == "GET" else Manages()]
 
     @extend_schema(responses={200: ANY})
     def get(self, request, slug):
@@ -72,20 +75,50 @@ class ProjectView(APIView):
         row = policies.access_project(slug=slug, by=request.user)
         return Response(render.project(row, counts=selectors.counts(row.pk)))
 
+    @extend_schema(operation_id="projects_change", request=ANY, responses={200: ANY, 400: ANY})
+    def patch(self, request, slug):
+        """Change settings: any of `name, guidelines, kinds, overlap, order, lease_seconds,
+        undo_seconds, gold_rate, repeat_rate, calibration_size, calibration_pass, languages,
+        dimensions, attributes, categories, missing_categories, is_paused`. With
+        `"apply_to_open": true` open tasks take the overlap too.
+        """
+        row = policies.managed_project(slug=slug, by=request.user)
+        changes = dict(_object(request.data))
+        spread = changes.pop("apply_to_open", False)
+        if not isinstance(spread, bool):
+            reason = "must be true or false"
+            raise Invalid(f"apply_to_open {reason}.", fields={"apply_to_open": reason})
+        row = projects.change_project(project=row, apply_to_open=spread, **_by_name(changes))
+        return Response(render.settings(row))
+
+
+def _by_name(changes: dict) -> dict:
+    """Settings as keywords: a field that is none of theirs is refused by name, whatever it is."""
+    settings.check({name: value for name, value in changes.items() if name not in settings.RULES})
+    return changes
+
 
 class MembersView(APIView):
-    permission_classes = [scope("research")]
+    permission_classes = [Manages]
+
+    @extend_schema(responses={200: ANY})
+    def get(self, request, slug):
+        """Who is in the project: name, role, skills, pause."""
+        row = policies.managed_project(slug=slug, by=request.user)
+        places = Membership.objects.filter(project=row).select_related("user")
+        return Response([render.membership(place) for place in places.order_by("user__username")])
 
     @extend_schema(request=ANY, responses={201: ANY, 400: ANY})
     def post(self, request, slug):
         """Let a person in: `{"username", "role"}`."""
-        row = policies.access_project(slug=slug, by=request.user)
+        row = policies.managed_project(slug=slug, by=request.user)
         body = _object(request.data)
         username, role = body.get("username"), body.get("role", "annotator")
         if not isinstance(username, str) or "\x00" in username:
             raise Invalid("username must be text.", fields={"username": "must be text"})
-        if role not in ("annotator", "reviewer", "researcher"):
-            raise Invalid("role is not known.", fields={"role": "annotator, reviewer, researcher"})
+        allowed = policies.roles_to_give(project=row, by=request.user)
+        if role not in allowed:
+            raise Invalid("role is not known.", fields={"role": ", ".join(allowed)})
         user = User.objects.filter(username=username).first()
         if user is None:
             raise Invalid("There is no such person.", fields={"username": "is not known"})
@@ -93,8 +126,37 @@ class MembersView(APIView):
         return Response({"username": username, "role": role}, status=201)
 
 
+class InvitesView(APIView):
+    permission_classes = [Manages]
+
+    @extend_schema(request=ANY, responses={201: ANY, 400: ANY})
+    def post(self, request, slug):
+        """A link into the project: `{"role", "uses", "days", "skills", "note"}`; shown once."""
+        row = policies.managed_project(slug=slug, by=request.user)
+        body = _object(request.data)
+        unknown = sorted(set(body) - {"role", "uses", "days", "skills", "note"})
+        if unknown:
+            reason = "is not a known field"
+            raise Invalid(f"{unknown[0]} {reason}.", fields={unknown[0]: reason})
+        skills = body.get("skills", [])
+        if not isinstance(skills, list) or not all(isinstance(word, str) for word in skills):
+            raise Invalid("skills must be a list.", fields={"skills": "must be a list of words"})
+        made, secret = people.invite(
+            project=row, by=request.user, **(body | {"skills": skills, "role": _role(body)})
+        )
+        link = request.build_absolute_uri(reverse("join", args=[secret]))
+        return Response(
+            {"id": made.pk, "link": link, "expires_at": made.expires_at.isoformat()}, status=201
+        )
+
+
+def _role(body: dict) -> str:
+    role = body.get("role", "annotator")
+    return role if isinstance(role, str) else ""
+
+
 class TasksView(APIView):
-    permission_classes = [scope("research")]
+    permission_classes = [Manages]
     parser_classes = [JSONParser, Untouched]
 
     @extend_schema(
@@ -110,7 +172,7 @@ class TasksView(APIView):
     )
     def post(self, request, slug):
         """Tasks as NDJSON or a JSON array, streamed; all or nothing unless `?partial=1`."""
-        row = policies.access_project(slug=slug, by=request.user)
+        row = policies.managed_project(slug=slug, by=request.user)
         query = request.query_params
         created = imports.import_stream(
             project=row,
@@ -130,7 +192,7 @@ class TasksView(APIView):
 
 
 class ExportView(APIView):
-    permission_classes = [scope("research")]
+    permission_classes = [Manages]
 
     @extend_schema(
         parameters=[OpenApiParameter("format", str)],
@@ -138,7 +200,7 @@ class ExportView(APIView):
     )
     def get(self, request, slug):
         """The project in one of the formats of export_dataset, streamed, a JSON object a line."""
-        row = policies.access_project(slug=slug, by=request.user)
+        row = policies.managed_project(slug=slug, by=request.user)
         form = exports.find(request.query_params.get("format", "preferendum"))
         lines = gathered(exports.lines(project=row, form=form))
         body = in_turns(lines) if isinstance(request._request, ASGIRequest) else lines

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from annotation.models import Assignment, Candidate, Judgment, Principle, Project, Task
+from annotation.models import Assignment, Candidate, Judgment, Membership, Principle, Project, Task
 from annotation.services import parts
+from annotation.services.settings import RULES
 from annotation.steps import stated_for, steps_of
 
 
@@ -23,6 +24,22 @@ def project(row: Project, *, counts: dict | None = None) -> dict:
         "guidelines": row.guidelines,
     }
     return shown | ({"counts": counts} if counts is not None else {})
+
+
+def settings(row: Project) -> dict:
+    """Everything that `PATCH` may change, as it is now."""
+    return {name: getattr(row, name) for name in RULES}
+
+
+def membership(row: Membership) -> dict:
+    """A person's place in a project, as those who manage it see it."""
+    return {
+        "username": row.user.get_username(),
+        "role": row.role,
+        "skills": row.skills,
+        "paused": row.is_paused,
+        "active": row.user.is_active,
+    }
 
 
 def candidate(row: Candidate) -> dict:

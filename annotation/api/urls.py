@@ -9,6 +9,7 @@ urlpatterns = [
     path("projects/<slug:slug>/", projects.ProjectView.as_view(), name="project"),
     path("projects/<slug:slug>/tasks/", projects.TasksView.as_view(), name="project-tasks"),
     path("projects/<slug:slug>/members/", projects.MembersView.as_view(), name="project-members"),
+    path("projects/<slug:slug>/invites/", projects.InvitesView.as_view(), name="project-invites"),
     path("projects/<slug:slug>/export/", projects.ExportView.as_view(), name="project-export"),
     path("projects/<slug:slug>/assignments/", views.ClaimView.as_view(), name="claim"),
     path("assignments/<uuid:assignment_id>/judgment/", views.JudgmentView.as_view(), name="submit"),
