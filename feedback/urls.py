@@ -1,6 +1,6 @@
 """Pages and REST calls of the chat."""
 
-from django.urls import path
+from django.urls import include, path
 
 from feedback.api import completions, own_data, shares, signals
 from feedback.api import views as api
@@ -38,4 +38,5 @@ urlpatterns = [
     path("v1/models", completions.models, name="v1-models"),
     path("v1/chat/completions", completions.chat_completions, name="v1-chat-completions"),
     path("v1/feedback", completions.feedback, name="v1-feedback"),
+    path("", include("feedback.urls_arena")),
 ]
