@@ -192,20 +192,27 @@ class TasksView(APIView):
 
 
 class ExportView(APIView):
-    permission_classes = [Manages]
+    permission_classes = [scope("research")]
 
     @extend_schema(
-        parameters=[OpenApiParameter("format", str)],
+        parameters=[
+            OpenApiParameter("format", str),
+            OpenApiParameter("report", bool, description="Only what the format cannot hold."),
+        ],
         responses={(200, "application/x-ndjson"): OpenApiTypes.STR, 400: ANY},
     )
     def get(self, request, slug):
-        """The project in one of the formats of export_dataset, streamed, a JSON object a line."""
-        row = policies.managed_project(slug=slug, by=request.user)
+        """The project in one of the formats of export_dataset, streamed: a JSON object a line, an
+        array, or a zip. `?report=1` answers with the loss report alone."""
+        row = policies.access_project(slug=slug, by=request.user)
         form = exports.find(request.query_params.get("format", "preferendum"))
-        lines = gathered(exports.lines(project=row, form=form))
-        body = in_turns(lines) if isinstance(request._request, ASGIRequest) else lines
+        if request.query_params.get("report") == "1":
+            return Response(exports.count_loss(project=row, form=form))
+        chunks = gathered(exports.body(project=row, form=form))
+        body = in_turns(chunks) if isinstance(request._request, ASGIRequest) else chunks
+        name = f"{row.slug}-{form.name}{form.suffix}"
         return StreamingHttpResponse(
             body,
-            content_type="application/x-ndjson",
-            headers={"Content-Disposition": f'attachment; filename="{row.slug}-{form.name}.jsonl"'},
+            content_type=form.content_type,
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
