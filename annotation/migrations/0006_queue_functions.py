@@ -183,7 +183,7 @@ BEGIN
     VALUES (
         gen_random_uuid(), v_task, p_person, 'leased', gen_random_uuid(),
         ARRAY(SELECT c.id FROM annotation_candidate c WHERE c.task_id = v_task ORDER BY random()),
-        now(), now() + make_interval(secs => v.lease_seconds), '')
+        clock_timestamp(), clock_timestamp() + make_interval(secs => v.lease_seconds), '')
     ON CONFLICT (task_id, annotator_id) DO UPDATE SET
         state = 'leased', token = gen_random_uuid(), ended_at = NULL, skip_reason = '',
         claimed_at = excluded.claimed_at, expires_at = excluded.expires_at
