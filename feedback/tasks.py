@@ -4,7 +4,7 @@ from celery import shared_task
 
 from feedback import events
 from feedback.present import message_json
-from feedback.services import generation
+from feedback.services import arena, generation, leaderboard
 from feedback.threads import in_loop
 
 
@@ -16,3 +16,10 @@ def sweep() -> int:
         done = {"type": "done", "message": message_json(message)}
         in_loop(events.tell, message.conversation_id, done)
     return len(swept)
+
+
+@shared_task
+def tally() -> int:
+    """Hand votes on as judgments, and fit leaderboards whose votes or weights have changed."""
+    arena.settle()
+    return leaderboard.refresh_all()

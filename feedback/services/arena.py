@@ -12,9 +12,11 @@ from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from annotation.models import Judgment
+from annotation.models import Judgment, Task
+from annotation.services import log
 from annotation.services.tasks import CandidateIn, JudgmentIn, TaskIn, create_tasks
 from config.errors import Busy, Conflict, Invalid
 from feedback.arena import style
@@ -385,3 +387,28 @@ def _seconds(seconds: object) -> float | None:
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         return None
     return round(float(seconds), 3) if 0 <= seconds < 86_400 else None
+
+
+def settle() -> dict[str, int]:
+    """Bring annotation in step with the votes: hand over what may be, erase what may no more.
+
+    Votes whose person has consented since are handed over; tasks made of votes whose conversation
+    is gone, or whose consent was taken back, are erased with their judgments. For the worker.
+    """
+    waiting = Vote.objects.filter(judgment=None, battle__conversation__consent=True).select_related(
+        "battle__conversation__project", "battle__conversation__owner",
+        "battle__left__model_version", "battle__right__model_version",
+    )  # fmt: skip
+    handed = 0
+    for given in waiting.filter(battle__conversation__project__kinds__contains=["pairwise"]):
+        with transaction.atomic():
+            handed += hand_over(given)
+    allowed = Vote.objects.filter(judgment__task=OuterRef("pk"), battle__conversation__consent=True)
+    lost = Task.objects.filter(~Exists(allowed), source="vote", external_id__startswith="vote:")
+    erased = 0
+    for task in lost.prefetch_related("judgments"):
+        with transaction.atomic():
+            log.erased(task.judgments.all(), actor="")
+            task.delete()
+        erased += 1
+    return {"handed": handed, "erased": erased}

@@ -8,7 +8,8 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 
 from annotation import selectors as annotation
-from annotation.models import Judgment, Project
+from annotation.models import Judgment, Project, Task
+from feedback import tasks
 from feedback.models import Battle, Conversation, Leaderboard, Message, Vote
 from feedback.services import arena, leaderboard
 from inference.models import Deployment
@@ -145,6 +146,34 @@ def test_without_consent_the_vote_counts_on_the_leaderboard_and_nowhere_else(
     comparer.vote(comparer.battle(), "left")
     assert Vote.objects.count() == 1
     assert not Judgment.objects.exists()
+
+
+def test_consent_given_later_hands_the_vote_on_and_taken_back_erases_it(
+    alice, api, two, engine_double
+):
+    engine_double.says("An answer.")
+    comparer = Comparer(api(alice), consent=False)
+    comparer.vote(comparer.battle(), "left")
+    address = f"/api/conversations/{comparer.conversation}/"
+    comparer.client.patch(address, {"consent": True}, format="json")
+    tasks.tally()
+    assert Judgment.objects.get().vote == Vote.objects.get()
+    comparer.client.patch(address, {"consent": False}, format="json")
+    tasks.tally()
+    assert not Judgment.objects.exists()
+    assert not Task.objects.exists()
+    assert Vote.objects.get().judgment is None
+
+
+def test_deleting_the_comparison_erases_its_judgment_and_leaves_the_others(alice_compares):
+    alice_compares.vote(alice_compares.battle(), "left")
+    other = Comparer(alice_compares.client)
+    other.vote(other.battle("Something else?"), "right")
+    alice_compares.client.delete(f"/api/conversations/{alice_compares.conversation}/")
+    tasks.tally()
+    (kept,) = Task.objects.all()
+    assert kept.prompt[0]["content"] == "Something else?"
+    assert Judgment.objects.count() == 1
 
 
 def test_the_next_question_goes_on_from_the_answer_that_was_liked(alice_compares, engine_double):
