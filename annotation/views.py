@@ -33,7 +33,8 @@ def projects_page(request: HttpRequest) -> HttpResponse:
     listed = [
         {"project": row, "counts": counts[row.pk], "today": own.get(row.pk, 0)} for row in rows
     ]
-    return render(request, "annotation/projects.html", {"listed": listed})
+    context = {"listed": listed, "manages": policies.manages_any(request.user)}
+    return render(request, "annotation/projects.html", context)
 
 
 @role_required("annotator")

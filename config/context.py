@@ -6,6 +6,8 @@ from django.utils.translation import gettext_lazy as _
 from config.models import Role
 
 THEMES = ("light", "dark")
+#: Pages that belong to a room without lying under its address.
+_INSIDE = {"/annotate/": ("/annotate/", "/manage/", "/my-work/")}
 _ROOMS = (
     ("/", _("Chat"), None),
     ("/annotate/", _("Annotate"), Role.ANNOTATOR),
@@ -26,6 +28,6 @@ def _rooms(request: HttpRequest) -> list[dict]:
     for address, name, role in _ROOMS:
         if role is None or (user is not None and user.is_authenticated and user.has_role(role)):
             in_chat = path == "/" or path.startswith("/c/")
-            here = in_chat if address == "/" else path.startswith(address)
+            here = in_chat if address == "/" else path.startswith(_INSIDE.get(address, address))
             rooms.append({"address": address, "name": name, "current": here})
     return rooms

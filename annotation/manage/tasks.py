@@ -92,7 +92,14 @@ def one(request: HttpRequest, project: Project, task_id: int) -> HttpResponse:
     context = {
         "task": task,
         "tab": "tasks",
-        "candidates": [{"letter": letters[c.pk], "candidate": c} for c in candidates],
+        "candidates": [
+            {
+                "letter": letters[c.pk],
+                "candidate": c,
+                "content": c.content if c.parts is None else c.parts,
+            }
+            for c in candidates
+        ],
         "said": [_said(judgment, letters) for judgment in judgments],
         "held": Assignment.objects.filter(task=task)
         .exclude(state="submitted")
