@@ -192,7 +192,7 @@ class TasksView(APIView):
 
 
 class ExportView(APIView):
-    permission_classes = [scope("research")]
+    permission_classes = [Manages]
 
     @extend_schema(
         parameters=[
@@ -204,7 +204,7 @@ class ExportView(APIView):
     def get(self, request, slug):
         """The project in one of the formats of export_dataset, streamed: a JSON object a line, an
         array, or a zip. `?report=1` answers with the loss report alone."""
-        row = policies.access_project(slug=slug, by=request.user)
+        row = policies.managed_project(slug=slug, by=request.user)
         form = exports.find(request.query_params.get("format", "preferendum"))
         if request.query_params.get("report") == "1":
             return Response(exports.count_loss(project=row, form=form))
