@@ -55,3 +55,41 @@ def gae(rewards: T, values: T, gamma: float = 1.0, lam: float = 0.95) -> T:
         out[:, t] = running
         following = values[:, t]
     return out
+
+
+def leave_signal(rewards: T, tolerance: float = 0.0) -> T:
+    """True for prompts whose K rewards are not all equal (to `tolerance`), `(B,)`: the others have
+    no advantage and teach nothing (dynamic sampling of DAPO, arXiv 2503.14476 eq. 11).
+    """
+    return _highest(rewards) + _highest(-rewards) > tolerance
+
+
+def pairwise(preference: T) -> T:
+    """Mean over the other answers of P(i preferred over j) - 1/2, `(B, K)` from `(B, K, K)`
+    (Pairwise-RL: the policy gradient reads comparisons, no reward). Sums to 0 for each prompt.
+    """
+    k = preference.shape[1]
+    own = preference[:, range(k), range(k)]
+    return (preference.sum(2) - own) / (k - 1) - 0.5
+
+
+def token_rewards(scores: T, log_ratio: T, mask: T, *, beta: float, clip: float | None = None) -> T:
+    """Reward of each token, -beta (log pi - log ref), the answer's score added at its last token
+    (PPO-max, arXiv 2307.04964 section 5.1), `(N, T)`.
+
+    `scores` `(N,)`, `log_ratio` `(N, T)` of the sampling policy, `mask` `(N, T)` True = keep, at
+    the left. `clip` bounds the score.
+    """
+    out = -beta * log_ratio * mask
+    for row in range(len(scores)):
+        last = int(mask[row].sum()) - 1
+        if last >= 0:
+            score = scores[row]
+            if clip is not None:
+                score = min(max(float(score), -clip), clip)
+            out[row, last] = out[row, last] + score
+    return out
+
+
+def _highest(values: T) -> T:
+    return values.amax(1) if hasattr(values, "amax") else values.max(1)
