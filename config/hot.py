@@ -82,9 +82,8 @@ async def _connect() -> psycopg.AsyncConnection:
     values = connection.get_connection_params()
     for name in ("pool", "cursor_factory", "context", "prepare_threshold", "server_side_binding"):
         values.pop(name, None)
-    made = await psycopg.AsyncConnection.connect(**values, autocommit=True, prepare_threshold=0)
-    await made.execute("SET timezone TO 'UTC'")
-    return made
+    values["options"] = f"{values.get('options', '')} -c TimeZone=UTC".strip()
+    return await psycopg.AsyncConnection.connect(**values, autocommit=True, prepare_threshold=0)
 
 
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = WeakKeyDictionary()
@@ -131,6 +130,7 @@ class Request:
 
     def __init__(self, scope: dict, body: bytes):
         self.scope, self.body = scope, body
+        self.session: str | None = None
         self.headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in self.headers:
@@ -171,9 +171,9 @@ class Request:
             if kind.lower() != b"bearer" or not secret.isascii():
                 raise PassOn
             return Asker(_by_key(scope_name), [hashlib.sha256(secret.strip()).hexdigest(), roles])
-        key = self._session_key()
-        data, user, password = await _session(key, connection)
-        return Asker(_BY_SESSION, [user, password, roles, key, data])
+        self.session = self._session_key()
+        data, user, password = await _session(self.session, connection)
+        return Asker(_BY_SESSION, [user, password, roles, self.session, data])
 
     def _session_key(self) -> str:
         """The session's key, when the request carries the page's own CSRF token."""
@@ -219,11 +219,6 @@ async def _session(key: str, connection: psycopg.AsyncConnection) -> tuple[str, 
     return _sessions[key]
 
 
-def forget_session(key: str | None) -> None:
-    """Read a session anew the next time (its data changed, or it ended)."""
-    _sessions.pop(key, None)
-
-
 # Answers ------------------------------------------------------------------------------------
 
 Answer = tuple[int, object]
@@ -260,11 +255,14 @@ class Hot:
         door, name = found
         taken, body = await _body(receive)
         if body is not None:
+            request = None
             try:
+                request = Request(scope, body)
                 async with connections().one() as connection:
-                    status, answer = await door(Request(scope, body), connection, name)
+                    status, answer = await door(request, connection, name)
             except PassOn:
-                pass
+                # Its data may have changed, or it ended: read it anew the next time.
+                _sessions.pop(request and request.session, None)
             except (psycopg.Error, OSError) as exc:
                 logger.debug("left to Django: %s", exc)
             except Exception:
