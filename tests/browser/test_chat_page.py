@@ -1,8 +1,10 @@
 """The chat page in a real browser, against a staged server that says exactly what a test needs."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from config.markdown import render
@@ -29,10 +31,15 @@ def message(ident: str, role: str, text: str, parent: str | None = None, **more)
 class Chat:
     """A staged conversation: what the server holds, and the page that shows it."""
 
-    def __init__(self, page: Page, messages: list[dict], *, at: str | None = HOME):
+    def __init__(self, page: Page, messages: list[dict], *, at: str | None = HOME, **more):
         self.page = page
         self.messages = messages
         self.deleted: list[str] = []
+        self.told: list[dict] = []  # events, as the server would store them: once by id
+        self.refuse = 0  # how many batches of events get no answer
+        self.links: list[dict] = []
+        self.renamed: list[str] = []
+        self.found: list[dict] = []
         self.socket = Socket(page)
         self.socket.on_open = self.snapshot
         self.about = {"id": HOME, "title": "Eggs", "consent": True}
@@ -42,16 +49,51 @@ class Chat:
             "conversation": self.about if at else None,
             "thread": messages,
             "max_chars": 100,
+            **more,
         }
         stage(page, "feedback/chat.html", context, self._api)
         page.goto(f"{ORIGIN}/c/{at}/" if at else f"{ORIGIN}/")
 
     def _api(self, route) -> None:
-        if route.request.method == "DELETE":
+        method = route.request.method
+        path, _, query = route.request.url.removeprefix(ORIGIN).partition("?")
+        if method == "DELETE":
             self.deleted.append(route.request.url)
             route.fulfill(status=204)
+        elif path == "/api/events/":
+            self._events(route)
+        elif path.endswith("/shares/"):
+            if method == "POST":
+                leaf = route.request.post_data_json["leaf"]
+                self.links = [{"id": SECOND, "url": f"{ORIGIN}/s/token/", "leaf": leaf}]
+            answer = self.links[0] if method == "POST" else {"results": self.links}
+            route.fulfill(status=201, json=answer)
+        elif method == "PATCH":
+            self.renamed.append(route.request.post_data_json.get("title"))
+            route.fulfill(json={})
+        elif method == "GET":
+            route.fulfill(json={"results": self.found if "q=egg" in query else []})
         else:
             route.fulfill(status=201, json={"id": HOME})
+
+    def _events(self, route) -> None:
+        if self.refuse:
+            self.refuse -= 1
+            route.fulfill(status=503, json={"detail": "Away.", "code": "busy", "fields": {}})
+            return
+        known = {one["id"] for one in self.told}
+        self.told += [
+            one for one in route.request.post_data_json["events"] if one["id"] not in known
+        ]
+        route.fulfill(json={"results": []})
+
+    def event(self, kind: str) -> dict:
+        """Wait until the page has told an event of this kind; the newest of them."""
+        for _ in range(160):
+            if told := [one for one in self.told if one["kind"] == kind]:
+                return told[-1]
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"no {kind} in {self.told}")
 
     def snapshot(self) -> None:
         leaf = self.messages[-1]["id"] if self.messages else None
@@ -353,3 +395,155 @@ def test_switching_the_theme_is_remembered_in_a_cookie(page, eggs):
     page.get_by_role("button", name="Switch between light and dark").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert "theme=dark" in page.evaluate("document.cookie")
+
+
+def test_an_answer_that_was_on_screen_is_told_with_how_much_and_how_long(page, eggs):
+    chat = Chat(page, eggs)
+    seen = chat.event("exposure")
+    assert (seen["message"], seen["share_seen"]) == (ANSWER, 1)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    dwell = chat.event("dwell")
+    assert dwell["message"] == ANSWER
+    assert 1000 <= dwell["duration_ms"] < 60_000
+
+
+def test_what_was_never_on_screen_is_not_told(page, eggs):
+    eggs[1] |= {"text": "word " * 3000, "html": str(render("word " * 3000))}
+    later = [message(SECOND, "user", "More? " * 200, ANSWER)]
+    third = str(uuid.UUID(int=14))
+    later.append(message(third, "assistant", "line\n\n" * 60, SECOND))
+    chat = Chat(page, [*eggs, *later])
+    assert chat.event("exposure")["message"] == third
+    assert {one["message"] for one in chat.told} == {third}
+
+
+def test_events_wait_for_the_server_and_are_told_once(chromium, eggs):
+    context = chromium.new_context()  # whose console may complain of the refusal
+    page = context.new_page()
+    chat = Chat(page, eggs)
+    chat.refuse = 1
+    chat.last.locator('[data-action="copy"]').click()
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    page.wait_for_timeout(300)
+    assert chat.told == []
+    page.reload()  # another page finds what this one could not tell
+    copied = chat.event("copy")
+    assert copied["message"] == ANSWER
+    assert copied["client_time"]
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    page.wait_for_timeout(300)
+    assert [one["kind"] for one in chat.told].count("copy") == 1
+    kept = page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('signal:'))")
+    assert kept == []
+    context.close()
+
+
+def test_a_reaction_the_socket_never_confirmed_goes_by_the_other_door(page, eggs):
+    chat = Chat(page, eggs)
+    chat.last.locator('[data-reaction="love"]').click()
+    frame = chat.frame("react")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    told = chat.event("reaction")
+    assert (told["id"], told["message"], told["reaction"]) == (frame["id"], ANSWER, "love")
+
+
+def test_an_answer_can_be_reported_with_a_reason(page, eggs):
+    chat = Chat(page, eggs)
+    chat.last.locator('[data-action="report"]').click()
+    dialog = page.locator("#report-dialog")
+    dialog.get_by_role("button", name="Report").click()
+    expect(dialog).to_contain_text("Choose a reason")
+    dialog.get_by_text("Dangerous or harmful").click()
+    dialog.get_by_label("In your words").fill("Too hot")
+    dialog.get_by_role("button", name="Report").click()
+    expect(dialog).to_be_hidden()
+    told = chat.event("report")
+    assert (told["message"], told["reasons"], told["comment"]) == (ANSWER, ["harmful"], "Too hot")
+
+
+def test_a_link_is_made_copied_and_taken_back(page, eggs):
+    chat = Chat(page, eggs)
+    expect(chat.last).to_be_visible()
+    page.locator("#share").click()
+    dialog = page.locator("#share-dialog")
+    dialog.get_by_role("button", name="Make a link").click()
+    expect(dialog.locator(".share__link input")).to_have_value(f"{ORIGIN}/s/token/")
+    assert chat.links[0]["leaf"] == ANSWER
+    dialog.get_by_role("button", name="Take back").click()
+    expect(dialog.locator(".share__link")).to_have_count(0)
+    assert chat.deleted == [f"{ORIGIN}/api/shares/{SECOND}/"]
+
+
+def test_conversations_are_searched_by_the_server_and_shown_with_the_place(page, eggs):
+    chat = Chat(page, eggs)
+    hostile = "an <b>egg</b>"
+    other = str(uuid.UUID(int=8))
+    chat.found = [
+        {"id": other, "title": "Breakfast", "place": hostile, "updated_at": "2026-01-01T00:00:00Z"}
+    ]
+    page.fill("#search", "egg")
+    item = page.locator(".conversations__item")
+    expect(item).to_contain_text("Breakfast")
+    expect(item.locator(".conversations__place")).to_have_text(hostile)
+    expect(item.locator("a")).to_have_attribute("href", f"/c/{other}/")
+    page.fill("#search", "nowhere")
+    expect(page.locator("#none")).to_have_text("Nothing found")
+    expect(item).to_have_count(0)
+
+
+def test_a_conversation_is_renamed_in_its_place(page, eggs):
+    chat = Chat(page, eggs)
+    expect(chat.last).to_be_visible()
+    item = page.locator(".conversations__item")
+    item.hover()
+    item.locator("[data-rename]").click()
+    field = item.get_by_label("New name")
+    expect(field).to_have_value("Eggs")
+    field.fill("Never kept")
+    field.press("Escape")
+    expect(item).to_contain_text("Eggs")
+    item.hover()
+    item.locator("[data-rename]").click()
+    field.fill("Soft eggs")
+    field.press("Enter")
+    expect(item).to_contain_text("Soft eggs")
+    assert chat.renamed == ["Soft eggs"]
+
+
+def test_the_newest_answer_is_judged_and_asked_again_by_one_key(page, eggs):
+    chat = Chat(page, eggs)
+    expect(chat.last.locator('[data-reaction="love"]')).to_be_visible()
+    page.locator("#words").press("Escape")
+    page.keyboard.press("1")
+    assert chat.frame("react")["reaction"] == "love"
+    page.keyboard.press("r")
+    assert chat.frame("regenerate")["message"] == ANSWER
+    page.keyboard.press("?")
+    expect(page.locator("dialog[open]")).to_contain_text("Love the newest answer")
+
+
+def test_the_later_question_is_answered_by_one_press(chromium):
+    earlier = {
+        "pk": ANSWER, "text": "Eight minutes.", "parent": {"text": "How long?"},
+        "finished_at": timezone.now() - timedelta(days=2), "conversation_id": HOME,
+    }  # fmt: skip
+    with clean_page(chromium) as page:
+        chat = Chat(page, [], at=None, earlier=earlier)
+        expect(page.locator("#hindsight")).to_contain_text("How long?")
+        page.get_by_role("button", name="No, it misled me").click()
+        told = chat.event("hindsight")
+        assert (told["message"], told["reaction"]) == (ANSWER, "misled")
+        expect(page.locator("#hindsight")).to_have_count(0)
+
+
+def test_all_chats_are_deleted_only_after_a_question(page, eggs):
+    chat = Chat(page, eggs)
+    page.locator(".conversations__foot summary").click()
+    page.get_by_role("button", name="Delete them all").click()
+    page.get_by_role("button", name="Keep them").click()
+    assert chat.deleted == []
+    page.locator(".conversations__foot summary").click()
+    page.get_by_role("button", name="Delete them all").click()
+    page.locator("#erase-dialog").get_by_role("button", name="Delete all").click()
+    page.wait_for_url(f"{ORIGIN}/")
+    assert chat.deleted == [f"{ORIGIN}/api/own-data/"]

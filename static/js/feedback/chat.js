@@ -2,15 +2,22 @@
 // person asks for is shown at once, kept in the outbox, and confirmed by what comes back.
 
 import { Composer } from "feedback/composer";
+import { Copies } from "feedback/copies";
 import { ConversationList } from "feedback/conversations";
+import { Exposure } from "feedback/exposure";
+import { askHindsight } from "feedback/hindsight";
 import { Outbox } from "feedback/outbox";
+import { offerErasing } from "feedback/own-data";
 import { NEGATIVE, askWhy, closeWhy } from "feedback/reasons";
+import { Report } from "feedback/report";
 import { Scroller } from "feedback/scroller";
+import { Share } from "feedback/share";
+import { bindKeys } from "feedback/shortcuts";
+import { Signals } from "feedback/signals";
 import { Thread } from "feedback/thread";
 import { Tree } from "feedback/tree";
 import { api, newId } from "lib/api";
 import { $, announce, copyText, everyFrame, on, readWords, toast } from "lib/dom";
-import { Keys } from "lib/keys";
 import { LiveSocket } from "lib/socket";
 
 class Chat {
@@ -27,6 +34,11 @@ class Chat {
   #thread = new Thread($("#thread"), this.#words);
   #scroller = new Scroller($("#scroll"), $("#jump"));
   #list = new ConversationList($("#conversations"), { toggle: $("#show-list"), main: $("#talk") });
+  #signals = new Signals();
+  #exposure = new Exposure($("#scroll"), this.#signals);
+  #copies = new Copies($("#thread"), this.#signals);
+  #share = new Share();
+  #report = new Report((message, more) => this.#signals.add("report", message, more));
   #draw = everyFrame(() => this.#render());
   #drawPieces = everyFrame(() => this.#thread.drawPieces());
   #composer = new Composer($("#composer"), {
@@ -43,10 +55,17 @@ class Chat {
     on($("#status"), "click", "button", () => this.#socket?.retryNow());
     on(this.#root, "click", "[data-suggestion]", (event, button) => this.#send(button.textContent.trim()));
     on($("#consent"), "change", (event) => this.#consent(event.target.checked));
-    new Keys([
-      { key: "/", label: this.#words.keyWrite, run: () => this.#composer.focus() },
-      { key: "n", label: this.#words.keyNew, run: () => location.assign("/") },
-    ]);
+    on($("#share"), "click", () => this.#openShare());
+    this.#signals.beforeLeaving(() => this.#handOver());
+    askHindsight($("#hindsight"), this.#signals);
+    offerErasing($("[data-erase]"));
+    bindKeys(this.#words, {
+      write: () => this.#composer.focus(),
+      search: () => this.#list.search(),
+      share: () => this.#openShare(),
+      stop: () => this.#stop(),
+      rename: () => this.#list.rename(),
+    });
     if (this.#id) this.#connect();
     else this.#composer.focus();
   }
@@ -80,7 +99,8 @@ class Chat {
     box.hidden = false;
   }
 
-  #request(frame) {
+  #request(asked) {
+    const frame = { ...asked, id: newId(), client_time: new Date().toISOString() };
     this.#outbox.add(frame);
     if (this.#ready && this.#socket.send(frame)) this.#outbox.find(frame.id).tries = 1;
     this.#draw();
@@ -197,7 +217,7 @@ class Chat {
     }
     if (!this.#id) return this.#open(text);
     const parent = this.#tree.leaf;
-    this.#request({ type: "send", id: newId(), text, parent });
+    this.#request({ type: "send", text, parent });
     this.#scroller.toEnd();
     return true;
   }
@@ -215,7 +235,7 @@ class Chat {
         history.replaceState(null, "", `/c/${id}/`);
         this.#composer.rename(`draft:${id}`);
         this.#connect();
-        this.#request({ type: "send", id: newId(), text, parent: null });
+        this.#request({ type: "send", text, parent: null });
       })
       .catch((error) => {
         this.#composer.restore(text);
@@ -236,7 +256,8 @@ class Chat {
 
   #stop() {
     const active = this.#tree.active;
-    if (active) this.#socket.send({ type: "stop", message: active.id });
+    const now = new Date().toISOString();
+    if (active) this.#socket.send({ type: "stop", message: active.id, client_time: now });
   }
 
   #select(id) {
@@ -262,11 +283,13 @@ class Chat {
       case "copy": {
         const done = await copyText(this.#tree.get(id).text);
         this.#acknowledge(article, done ? this.#words.copied : this.#words.notCopied);
+        if (done) this.#copies.note(article);
         break;
       }
+      case "report": this.#report.open(id); break;
       case "regenerate":
         this.#busy.delete(id);
-        this.#request({ type: "regenerate", id: newId(), message: id });
+        this.#request({ type: "regenerate", message: id });
         this.#scroller.toEnd();
         break;
       case "edit": this.#thread.edit(article, this.#tree.get(id).text); break;
@@ -286,6 +309,20 @@ class Chat {
     }
   }
 
+  /** Reactions the socket has not confirmed go on by the other door, under the same ids. */
+  #handOver() {
+    for (const { frame } of this.#outbox?.entries ?? []) {
+      if (frame.type !== "react") continue;
+      const { id, message, reaction, reasons, comment, client_time: time } = frame;
+      const kind = frame.on ? "reaction" : "retraction";
+      this.#signals.keep({ id, kind, message, reaction, reasons, comment, client_time: time });
+    }
+  }
+
+  #openShare() {
+    if (this.#id && this.#tree.leaf && !this.#tree.active) this.#share.open(this.#id, this.#tree.leaf);
+  }
+
   #submitEdit(event, form) {
     event.preventDefault();
     const article = form.closest("[data-message]");
@@ -294,7 +331,7 @@ class Chat {
     if (!text || this.#tree.active) return;
     this.#thread.endEdit(article);
     if (text === before.trim()) return;
-    this.#request({ type: "edit", id: newId(), message: id, text });
+    this.#request({ type: "edit", message: id, text });
   }
 
   #react(button) {
@@ -318,8 +355,7 @@ class Chat {
 
   #sendReaction(message, reaction, turnOn, reasons = [], comment = "") {
     this.#request({
-      type: "react", id: newId(), message: message.id, reaction, on: turnOn, reasons, comment,
-      client_time: new Date().toISOString(),
+      type: "react", message: message.id, reaction, on: turnOn, reasons, comment,
     });
   }
 
@@ -362,6 +398,8 @@ class Chat {
         idle: !this.#tree.active, online: this.#ready,
       });
     }
+    if (this.#ready) this.#exposure.watch($("#thread"));
+    $("#share").hidden = path.length === 0;
     $("#empty").hidden = path.length > 0 || pending.length > 0 || (Boolean(this.#id) && !this.#ready);
     this.#composer.mode = this.#tree.active && this.#ready ? "stop" : "send";
     this.#scroller.settle();

@@ -27,7 +27,10 @@ export class Composer {
     on(this.#field, "input", () => this.#changed());
     on(this.#field, "keydown", (event) => {
       if (event.isComposing || event.keyCode === 229) return;
-      if (event.key === "Escape" && form.dataset.mode === "stop") return onStop();
+      if (event.key === "Escape") {
+        if (form.dataset.mode === "stop") return onStop();
+        return this.#field.blur(); // so that the keys of the page can be used
+      }
       const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
       if (event.key === "Enter" && !event.shiftKey && !touch) {
         event.preventDefault();
