@@ -24,6 +24,8 @@ DJANGO_FREE = [
     "alignment/lab",
     "annotation/quality",
     "feedback/arena",
+    "feedback/trust",
+    "feedback/love",
     "inference/starter",
     "config/embedded",
 ]
