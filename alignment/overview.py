@@ -159,7 +159,7 @@ def _history(rows: list[dict[str, Any]]) -> list[plots.Plot]:
     ended = [row for row in reversed(rows) if row["numbers"]]
     wanted = [
         ("Win rate against the policy before", "win_rate", 0.5),
-        ("Held-out accuracy of the reward model", "rm_accuracy", 0.5),
+        ("Accuracy of the reward model on unseen prompts", "rm_accuracy", 0.5),
         ("Gain of mean reward", "reward_gain", 0.0),
     ]
     found = [

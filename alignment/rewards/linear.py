@@ -117,14 +117,9 @@ def cross_validate(
 
     With fewer than two prompts the largest value is taken.
     """
-    clusters = problem.n_clusters
-    folds = min(folds, clusters)
-    if folds < 2:
+    if problem.n_clusters < 2:
         return grid[0], []
-    order = torch.randperm(clusters, generator=torch.Generator().manual_seed(seed))
-    fold_of = torch.empty(clusters, dtype=torch.long)
-    fold_of[order] = torch.arange(clusters) % folds
-    counts = (fold_of[None] != torch.arange(folds)[:, None]).float()
+    fold_of, counts = _folds(problem, folds, seed)
     start, table = None, []
     for l2 in sorted(grid, reverse=True):
         weights, bias = fit(problem, l2, counts, start)
@@ -149,6 +144,29 @@ def cross_validate(
             break
     best = min(table, key=lambda t: t["log_loss"])
     return best["l2"], table
+
+
+def out_of_fold(problem: Problem, l2: float, folds: int, seed: int = 0) -> Tensor:
+    """Reward margins of the pairs `(P,)`, each by a model that saw no answer to its prompt.
+
+    The folds are those of `cross_validate` with the same seed. Empty with fewer than two prompts.
+    """
+    if problem.n_clusters < 2:
+        return torch.zeros(0)
+    fold_of, counts = _folds(problem, folds, seed)
+    weights, _ = fit(problem, l2, counts)
+    own = weights[fold_of[problem.pair_cluster]]
+    return (own * (problem.chosen - problem.rejected)).sum(1)
+
+
+def _folds(problem: Problem, folds: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The fold of each prompt `(C,)`, and for each fold which prompts its fit sees `(F, C)`."""
+    clusters = problem.n_clusters
+    folds = min(folds, clusters)
+    order = torch.randperm(clusters, generator=torch.Generator().manual_seed(seed))
+    fold_of = torch.empty(clusters, dtype=torch.long)
+    fold_of[order] = torch.arange(clusters) % folds
+    return fold_of, (fold_of[None] != torch.arange(folds)[:, None]).float()
 
 
 def bootstrap_counts(members: int, clusters: int, seed: int) -> Tensor:

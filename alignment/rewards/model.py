@@ -128,7 +128,8 @@ def fit_reward_model(
     seed: int = 0,
 ) -> tuple[RewardModel, dict[str, Any]]:
     """Fit the heads and the embedding baseline on training rows; returns the model and notes on the
-    fit.
+    fit: l2, cross_validation, and `out_of_fold`, the margin of each pair `(P,)` by a model that
+    did not see its prompt.
 
     `pairs` have soft_label, weight, strength, prompt_hash; `reactions` label, weight, prompt_hash.
     """
@@ -197,4 +198,6 @@ def fit_reward_model(
         "n_reactions": len(reactions),
     }
     model = RewardModel(weights, bias, mean, scale, baseline, config, _featurizer=featurizer)
-    return model, {"l2": float(l2), "cross_validation": table}
+    unseen = linear.out_of_fold(full, float(l2), params["folds"], seed=seed)
+    notes = {"l2": float(l2), "cross_validation": table, "out_of_fold": unseen.double().numpy()}
+    return model, notes

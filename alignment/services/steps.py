@@ -77,7 +77,7 @@ def reward(turn: Round) -> Done | Waiting:
         _refuse(turn, run.model, verdict.as_dict(), numbers)
         said = " ".join(verdict.failures)
         return Done(f"Not good enough to optimise against. {said}", "refused", Round.Step.ASK)
-    return Done(f"Held-out accuracy {_with_interval(run.metrics, 'accuracy')}.")
+    return Done(f"Accuracy on unseen prompts {_with_interval(_unseen(run), 'accuracy')}.")
 
 
 def sample(turn: Round) -> Done | Waiting:
@@ -225,11 +225,20 @@ def _reward_numbers(turn: Round, run: Run) -> dict[str, Any]:
         .order_by("-round__number")
         .first()
     )
+    found = _unseen(run)
     return {
-        "rm_accuracy": run.metrics.get("accuracy"),
-        "rm_accuracy_ci": run.metrics.get("accuracy_ci"),
-        "rm_accuracy_last": before.metrics.get("accuracy") if before else None,
+        "rm_accuracy": found.get("accuracy"),
+        "rm_accuracy_ci": found.get("accuracy_ci"),
+        "rm_accuracy_last": _unseen(before).get("accuracy") if before else None,
     }
+
+
+def _unseen(run: Run) -> dict[str, Any]:
+    """Accuracy over all pairs, each by a model that did not see its prompt.
+
+    The held-out pairs alone are too few in a young project to refuse or release anything by.
+    """
+    return run.metrics.get("unseen") or run.metrics
 
 
 def _refuse(

@@ -76,11 +76,11 @@ def _number(value: Any) -> float | None:
 def decide(metrics: Mapping[str, Any], gate: Gate | None = None) -> Verdict:
     """The verdict of `gate` on `metrics`, a mapping with the keys of an `evaluate` report.
 
-    Read: rm_accuracy, rm_accuracy_ci, rm_accuracy_last (the model before, for `rm_drop`),
-    win_rate_ci, kl, length_ratio, distinct_2, baseline_distinct_2, n_prompts, and by_group
-    (mapping to {"win_rate", "n"}). A number that a criterion asks for and the metrics lack fails
-    that criterion: nothing is released on what was not measured. `rm_drop` alone is passed over
-    without a model before.
+    Read: rm_accuracy and rm_accuracy_ci (best over all pairs, each by a model that did not see its
+    prompt), rm_accuracy_last (of the model before, for `rm_drop`), win_rate_ci, kl, length_ratio,
+    distinct_2, baseline_distinct_2, n_prompts, and by_group (mapping to {"win_rate", "n"}). A
+    number that a criterion asks for and the metrics lack fails that criterion: nothing is released
+    on what was not measured. `rm_drop` alone is passed over without a model before.
     """
     gate = gate or Gate()
     out: list[Criterion] = []
@@ -107,7 +107,13 @@ def decide(metrics: Mapping[str, Any], gate: Gate | None = None) -> Verdict:
         "The number of held-out prompts",
     )
     accuracy, last = metrics.get("rm_accuracy"), _number(metrics.get("rm_accuracy_last"))
-    ask("rm_accuracy", accuracy, gate.rm_accuracy, True, "Held-out accuracy of the reward model")
+    ask(
+        "rm_accuracy",
+        accuracy,
+        gate.rm_accuracy,
+        True,
+        "Accuracy of the reward model on unseen prompts",
+    )
     interval = metrics.get("rm_accuracy_ci") or (None, None)
     ask(
         "rm_accuracy_low",

@@ -60,6 +60,13 @@ def execute(context: Context) -> dict[str, Any]:
     metrics |= pair_metrics(
         model, [pairs.rows[i] for i in held], ends.chosen[held], ends.rejected[held]
     )
+    metrics["unseen"] = _unseen(
+        model,
+        [pairs.rows[i] for i in (*train, *held)],
+        notes.pop("out_of_fold"),
+        ends.chosen[held],
+        ends.rejected[held],
+    )
     if train_r:
         metrics["reactions"] = _reaction_metrics(
             model, [reactions.rows[i] for i in held_r], ends.reactions[held_r]
@@ -105,6 +112,25 @@ def pair_metrics(
         report["gain_over_embedding_logreg"] = mean
         report["gain_over_embedding_logreg_ci"] = [low, high]
     return report | {"baselines": baselines}
+
+
+def _unseen(
+    model: RewardModel,
+    rows: list[dict],
+    out_of_fold: np.ndarray,
+    chosen: np.ndarray,
+    rejected: np.ndarray,
+) -> dict[str, Any]:
+    """Accuracy over all pairs, each by a model that did not see its prompt: the held-out ones by
+    the model itself, the others by the fits of the cross-validation. Many times the pairs that are
+    held out, so a much tighter interval.
+    """
+    held = (model.heads(chosen) - model.heads(rejected)).mean(1) if len(chosen) else []
+    margin = np.concatenate([out_of_fold, held])
+    rows = rows[len(rows) - len(margin) :]
+    soft = np.array([r["soft_label"] for r in rows])
+    report = pair_report(margin, soft, [r["prompt_hash"] for r in rows]) if rows else {}
+    return {k: report.get(k) for k in ("n", "accuracy", "accuracy_ci")}
 
 
 def _baseline(margin: np.ndarray, soft: np.ndarray, groups: list[str]) -> dict[str, Any]:

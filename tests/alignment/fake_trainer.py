@@ -44,6 +44,7 @@ def main(folder: Path) -> int:
     metrics = TASKS[name](folder, run)
     if what == "guesses":
         metrics |= {"accuracy": 0.51, "accuracy_ci": [0.4, 0.6]}
+        metrics |= {"unseen": {"n": 90, "accuracy": 0.5, "accuracy_ci": [0.4, 0.6]}}
     if what == "worse":
         metrics |= {"win_rate": 0.4, "win_rate_ci": [0.3, 0.5]}
     if what == "no artefact":
@@ -77,6 +78,7 @@ def reward(folder: Path, run: dict) -> dict:
         "n_eval": len(held),
         "accuracy": 0.8,
         "accuracy_ci": [0.7, 0.9],
+        "unseen": {"n": 60, "accuracy": 0.8, "accuracy_ci": [0.72, 0.88]},
     }
 
 

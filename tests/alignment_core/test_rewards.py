@@ -221,6 +221,17 @@ def test_cross_validation_prefers_a_strong_ridge_for_noise_and_a_weak_one_for_si
     assert {"l2", "log_loss", "standard_error"} == set(table[0])
 
 
+def test_out_of_fold_margins_come_from_fits_that_never_saw_the_prompt():
+    data = problem(40)
+    margins = linear.out_of_fold(data, 1.0, folds=40, seed=1)
+    # Leave one prompt out by hand: its count is zero, all others are one.
+    counts = 1.0 - torch.eye(data.n_clusters)
+    weights = linear.fit(data, 1.0, counts)[0]
+    by_hand = (weights[data.pair_cluster] * (data.chosen - data.rejected)).sum(1)
+    assert torch.allclose(margins, by_hand, atol=1e-4)
+    assert linear.out_of_fold(problem(1), 1.0, folds=5).shape == (0,)
+
+
 def test_a_saved_reward_model_scores_the_same(reward_folder, feature_cache, tmp_path):
     model = RewardModel.load(reward_folder / "artefact", feature_cache)
     texts = [("question 1", "yes 1!!"), ("question 1", "no 1 because of this and that")]

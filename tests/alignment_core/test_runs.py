@@ -17,6 +17,10 @@ def test_a_reward_model_learns_what_people_prefer(reward_folder):
     assert (metrics["n_train"], metrics["n"]) == (30, 10)
     assert metrics["accuracy"] >= 0.9
     assert metrics["accuracy_ci"][0] > 0.5
+    assert metrics["unseen"]["n"] == 40
+    assert metrics["unseen"]["accuracy"] >= 0.9
+    low, high = metrics["unseen"]["accuracy_ci"]
+    assert high - low < metrics["accuracy_ci"][1] - metrics["accuracy_ci"][0]
     assert set(metrics["baselines"]) == {"chance", "longer", "embedding_logreg"}
     assert metrics["baselines"]["longer"]["accuracy"] == 0.0
     assert (reward_folder / "artefact" / "model.safetensors").is_file()
