@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import orjson
 from django.db.models import Count
 
 from annotation.formats.label_studio import HARM, VERDICTS
@@ -28,7 +29,11 @@ Writer = Callable[[Project, Path, Counter, Counter], None]
 
 
 def encode(record: dict) -> bytes:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    """A record as a line of JSON."""
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a number beyond 64 bits
+        return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def zipped(folder: Path) -> Iterator[bytes]:

@@ -27,6 +27,7 @@ from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
+import orjson
 from django.db import connection, models, transaction
 from django.utils import timezone
 
@@ -74,7 +75,11 @@ def _plain(value: object) -> object:
 
 def canonical(content: object) -> bytes:
     """JSON with sorted keys and no spaces: equal content gives equal bytes."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a number beyond 64 bits, or keys that are no text
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return text.encode()
 
 
 def _settled(value: object) -> object:
@@ -110,17 +115,19 @@ def judgment_digest(judgment: Judgment, rows: Iterable[models.Model]) -> bytes:
 
 
 def _stored_digest(judgment: Judgment, rows: Iterable[models.Model]) -> bytes:
-    typed = sorted(
-        canonical([row._meta.model_name, _content(row)]).decode("utf-8", "surrogatepass")
-        for row in rows
-    )
+    typed = sorted(canonical([row._meta.model_name, _content(row)]).decode() for row in rows)
     return hashlib.sha256(canonical([_content(judgment), typed])).digest()
 
 
 def task_digest(task: Task, candidates: Iterable[Candidate]) -> bytes:
     """Of what people are shown of a task: its kind, prompt and candidates."""
-    shown = sorted([c.position, c.pk, c.content, _settled(c.parts)] for c in candidates)
-    content = [task.pk, task.project_id, task.kind, _settled(task.prompt), shown]
+    shown = sorted([c.position, c.pk, c.content, c.parts] for c in candidates)
+    return shown_digest(task.pk, task.project_id, task.kind, task.prompt, shown)
+
+
+def shown_digest(pk: int, project_id: int, kind: str, prompt: list, shown: list[list]) -> bytes:
+    """As `task_digest`; `shown` are [position, id, content, parts] of the candidates in order."""
+    content = [pk, project_id, kind, _settled(prompt), _settled(shown)]
     return hashlib.sha256(canonical(content)).digest()
 
 
