@@ -88,7 +88,9 @@ class ProjectView(APIView):
         if not isinstance(spread, bool):
             reason = "must be true or false"
             raise Invalid(f"apply_to_open {reason}.", fields={"apply_to_open": reason})
-        row = projects.change_project(project=row, apply_to_open=spread, **_by_name(changes))
+        row = projects.change_project(
+            project=row, by=request.user, apply_to_open=spread, **_by_name(changes)
+        )
         return Response(render.settings(row))
 
 

@@ -115,9 +115,7 @@ def revoke_key(request: HttpRequest, user_id: int, key_id: int) -> HttpResponse:
 @signed_in
 def own(request: HttpRequest) -> HttpResponse:
     """One's own account: keys and password."""
-    form = PasswordChangeForm(request.user, request.POST or None)
-    for field in form.fields.values():
-        field.widget.attrs["class"] = "input"
+    form = _password_form(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         update_session_auth_hash(request, form.save())
         messages.success(request, _("The password is changed."))
@@ -132,6 +130,17 @@ def _person(request: HttpRequest, user_id: int) -> User:
     return get_object_or_404(User, pk=user_id)
 
 
+def _password_form(person: User, data=None) -> PasswordChangeForm:
+    form = PasswordChangeForm(person, data)
+    for field in form.fields.values():
+        field.widget.attrs["class"] = "input"
+        field.widget.attrs.pop("autofocus", None)  # the page is about more than the password
+    form.fields["new_password1"].help_text = _("At least eight characters, and hard to guess.")
+    form.fields["new_password2"].help_text = ""
+    form.label_suffix = ""
+    return form
+
+
 def _account_page(
     request: HttpRequest,
     person: User,
@@ -144,9 +153,7 @@ def _account_page(
 ) -> HttpResponse:
     is_own = person == request.user
     if is_own and password_form is None:
-        password_form = PasswordChangeForm(person)
-        for field in password_form.fields.values():
-            field.widget.attrs["class"] = "input"
+        password_form = _password_form(person)
     context = {
         "person": person,
         "is_own": is_own,

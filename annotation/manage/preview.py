@@ -26,7 +26,7 @@ NOWHERE = UUID(int=0)
 def desk(request: HttpRequest, project: Project) -> HttpResponse:
     """The page. `?kind=` chooses the sample, `?task=` a task of the project."""
     task = _task(request, project)
-    context = _context(request, project, task) | {
+    context = desk_context(request, project, task) | {
         "task": task,
         "counts": {"judgments": 0, "wanted": 0},
         "today": 0,
@@ -66,7 +66,7 @@ def step(request: HttpRequest, project: Project) -> HttpResponse:
             refused = {"detail": error.detail, "code": error.code, "fields": error.fields}
             return JsonResponse(refused, status=400)
         answer["stored"] = read.answer | ({"also": dict(read.also)} if read.also else {})
-    context = {"project": project, **_context(request, project, task)}
+    context = {"project": project, **desk_context(request, project, task)}
     answer["html"] = render_to_string("annotation/desk.html", context, request=request)
     return JsonResponse(answer)
 
@@ -88,7 +88,8 @@ def _task(request: HttpRequest, project: Project) -> Task:
     return sample(project, kind)
 
 
-def _context(request: HttpRequest, project: Project, task: Task) -> dict:
+def desk_context(request: HttpRequest, project: Project, task: Task) -> dict:
+    """What `annotation/desk.html` needs to show a task that nobody holds."""
     now = timezone.now()
     lease = timedelta(seconds=project.lease_seconds)
     assignment = Assignment(

@@ -87,7 +87,7 @@ def settings(request: HttpRequest, project: Project) -> HttpResponse:
         once = given.pop(ONCE)
         given["guidelines"] = given["guidelines"].replace("\r\n", "\n")
         try:
-            projects.change_project(project=project, apply_to_open=once, **given)
+            projects.change_project(project=project, by=request.user, apply_to_open=once, **given)
         except DomainError as error:
             form.refuse(error)
         else:

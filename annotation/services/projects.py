@@ -1,5 +1,6 @@
 """Creating, changing, copying and closing projects."""
 
+import hashlib
 import re
 from typing import Any
 
@@ -7,8 +8,9 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation.kind_templates import ATTRIBUTES, CATEGORIES, MISSING, PRINCIPLES, guidelines
-from annotation.models import Candidate, Membership, Principle, Project, Task
+from annotation.models import Candidate, LogEntry, Membership, Principle, Project, Task
 from annotation.models.projects import Kind
+from annotation.services import log
 from annotation.services import settings as project_settings
 from config.errors import Conflict, Invalid
 from config.models import User
@@ -59,6 +61,7 @@ def create_project(
         _template_principles(project)
     if by is not None:
         add_member(project=project, user=by, role=by.role)
+    _write_down(project, LogEntry.Action.CREATED, by)
     return project
 
 
@@ -76,10 +79,26 @@ def add_member(*, project: Project, user: User, role: str = "annotator") -> Memb
     return membership
 
 
+def _write_down(project: Project, action: str, by: User | None) -> None:
+    """An entry in the log: who set the project up as it now is."""
+    content = {name: getattr(project, name) for name in project_settings.RULES}
+    LogEntry.objects.create(
+        project_id=project.pk,
+        action=action,
+        subject="project",
+        subject_id=str(project.pk),
+        actor=by.pseudonym if by else "",
+        digest=hashlib.sha256(log.canonical(content)).digest(),
+        at=timezone.now(),
+    )
+
+
 # Changing -----------------------------------------------------------------------------------
 
 
-def change_project(*, project: Project, apply_to_open: bool = False, **changes: Any) -> Project:
+def change_project(
+    *, project: Project, by: User | None = None, apply_to_open: bool = False, **changes: Any
+) -> Project:
     """Change settings. Raises Invalid naming every field that is wrong, and changes nothing then.
 
     Tasks keep the overlap they were made with, unless `apply_to_open`: then open tasks take the
@@ -96,6 +115,7 @@ def change_project(*, project: Project, apply_to_open: bool = False, **changes: 
         project.save()
         if Kind.PRINCIPLE in fresh:
             _template_principles(project)
+        _write_down(project, LogEntry.Action.CHANGED, by)
     if apply_to_open:
         spread_overlap(project)
     return project
@@ -275,7 +295,7 @@ def clone_project(
         for p in Principle.objects.filter(project=project, is_active=True)
     )
     if with_tasks:
-        _clone_tasks(tasks, copy)
+        _clone_tasks(tasks, copy, by)
     return copy
 
 
@@ -286,7 +306,7 @@ def _tasks_to_clone(project: Project):
     )
 
 
-def _clone_tasks(tasks, copy: Project) -> None:
+def _clone_tasks(tasks, copy: Project, by: User) -> None:
     after = 0
     while batch := list(
         tasks.filter(pk__gt=after).order_by("pk").prefetch_related("candidates")[:500]
@@ -299,10 +319,16 @@ def _clone_tasks(tasks, copy: Project) -> None:
             )
             for task in batch
         )
-        Candidate.objects.bulk_create(
-            Candidate(task=new, **{name: getattr(old, name) for name in _CANDIDATE_FIELDS})
+        answers = {
+            new.pk: [
+                Candidate(task=new, **{name: getattr(old, name) for name in _CANDIDATE_FIELDS})
+                for old in task.candidates.all()
+            ]
             for task, new in zip(batch, made, strict=True)
-            for old in task.candidates.all()
+        }
+        Candidate.objects.bulk_create(row for rows in answers.values() for row in rows)
+        LogEntry.objects.bulk_create(
+            log.entry_for_task(new, answers[new.pk], actor=by.pseudonym) for new in made
         )
 
 

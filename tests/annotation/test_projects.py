@@ -2,9 +2,9 @@
 
 import pytest
 
-from annotation.models import Judgment, Principle, PrincipleVerdict, Project, Task
+from annotation.models import Judgment, LogEntry, Principle, PrincipleVerdict, Project, Task
 from annotation.models.projects import Kind
-from annotation.services import curation, projects, queue
+from annotation.services import curation, log_check, projects, queue
 from annotation.services.tasks import CandidateIn, TaskIn, create_tasks
 from config.errors import Conflict, Invalid
 
@@ -92,6 +92,15 @@ def test_a_new_kind_brings_its_words_and_one_with_tasks_stays(project, fill):
     with pytest.raises(Invalid, match="pairwise"):
         projects.change_project(project=project, kinds=["rating"])
     assert projects.change_project(project=project, kinds=["pairwise"]).kinds == ["pairwise"]
+
+
+def test_the_log_says_who_changed_the_project(project, remy):
+    projects.change_project(project=project, by=remy, guidelines="New words")
+    projects.change_project(project=project, by=remy, guidelines="Newer words")
+    entries = LogEntry.objects.filter(subject="project", subject_id=str(project.pk)).order_by("pk")
+    assert [entry.action for entry in entries] == ["created", "changed", "changed"]
+    assert {entry.actor for entry in entries[1:]} == {remy.pseudonym}
+    assert len({bytes(entry.digest) for entry in entries}) == 3
 
 
 # Overlap with work in hand ------------------------------------------------------------------
@@ -264,6 +273,7 @@ def test_a_clone_with_tasks_copies_what_is_asked_and_not_what_was_said(
             c.content for c in new.candidates.all()
         ]
     assert not copy.judgments.exists()
+    assert log_check.verify(project=copy).intact
 
 
 def test_a_taken_address_is_refused_and_leaves_nothing(project, remy):
