@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from annotation import desks, policies, selectors
 from annotation.models import Assignment, Judgment, Project
+from annotation.plain_forms import body_of
 from annotation.services import parts, queue
 from config.auth import role_required, scope
 from config.errors import DomainError, Invalid
@@ -65,8 +66,9 @@ def _plain_step(request: HttpRequest, project: Project) -> HttpResponse:
             "key": form.get("key") or None,
         }
         if step["do"] == "submit":
-            kind = Assignment.objects.of(request.user).values_list("task__kind", flat=True)
-            step["body"] = desks.body_of(kind.get(pk=_uuid(form.get("assignment"))), form, project)
+            asked = Assignment.objects.of(request.user).values_list("task__kind", "task__also")
+            kind, also = asked.get(pk=_uuid(form.get("assignment")))
+            step["body"] = body_of((kind, *also), form, project)
         _take_step(step, by=request.user)
     except DomainError as exc:
         messages.warning(request, exc.detail)

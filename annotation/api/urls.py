@@ -2,15 +2,22 @@
 
 from django.urls import path
 
-from annotation.api import projects, views
+from annotation.api import media, projects, quality, views
 
 urlpatterns = [
     path("projects/", projects.ProjectsView.as_view(), name="projects"),
     path("projects/<slug:slug>/", projects.ProjectView.as_view(), name="project"),
     path("projects/<slug:slug>/tasks/", projects.TasksView.as_view(), name="project-tasks"),
+    path("projects/<slug:slug>/media/", media.MediaView.as_view(), name="project-media"),
     path("projects/<slug:slug>/members/", projects.MembersView.as_view(), name="project-members"),
     path("projects/<slug:slug>/invites/", projects.InvitesView.as_view(), name="project-invites"),
     path("projects/<slug:slug>/export/", projects.ExportView.as_view(), name="project-export"),
+    path("projects/<slug:slug>/quality/", quality.QualityView.as_view(), name="project-quality"),
+    path(
+        "projects/<slug:slug>/tasks/<int:task_id>/verdict/",
+        quality.VerdictView.as_view(),
+        name="verdict",
+    ),
     path("projects/<slug:slug>/assignments/", views.ClaimView.as_view(), name="claim"),
     path("assignments/<uuid:assignment_id>/judgment/", views.JudgmentView.as_view(), name="submit"),
     path("assignments/<uuid:assignment_id>/draft/", views.DraftView.as_view(), name="draft"),
@@ -20,6 +27,11 @@ urlpatterns = [
         "assignments/<uuid:assignment_id>/heartbeat/",
         views.HeartbeatView.as_view(),
         name="heartbeat",
+    ),
+    path(
+        "judgments/<uuid:judgment_id>/explanation/",
+        quality.ExplanationView.as_view(),
+        name="explanation",
     ),
     path("judgments/<uuid:judgment_id>/", views.UndoView.as_view(), name="judgment"),
 ]

@@ -1,183 +1,120 @@
-// Rows of buttons beside an answer: attribute ratings, and principles with evidence.
+// The rows of a page: groups of buttons, one of them current, answered by keys or by touch.
+// The names and values are the server's (annotation/desk_rows.py).
 
-import { $, $$, el, on } from "lib/dom";
-import { selectedIn } from "annotation/offsets";
+import { $, $$, on } from "lib/dom";
 
-class Rows {
-  missing = "incomplete";
-  form;
-  words;
+export class Rows {
   rows;
-  #at = 0;
+  #form;
+  #words;
+  #at = -1;
+  #onChange;
 
-  constructor(form, words, { signal }) {
-    this.form = form;
-    this.words = words;
-    this.rows = $$("[data-row]", form);
-    on(form, "focusin", (event) => {
-      const row = event.target.closest("[data-row]");
-      if (row) this.go(this.rows.indexOf(row), false);
-    }, { signal });
-    on(form, "change", () => this.changed(), { signal });
-    this.go(0, false);
+  constructor(form, words, { signal, onChange }) {
+    this.#form = form;
+    this.#words = words;
+    this.#onChange = onChange;
+    // The two questions about a pair come before what is asked of each answer.
+    const late = (row) => (row.dataset.row === "harm" ? 1 : 0);
+    this.rows = $$("[data-row]", form).toSorted((a, b) => late(a) - late(b));
+    on(form, "focusin", "[data-row]", (_, row) => this.go(this.rows.indexOf(row), false), { signal });
+    on(form, "change", "[data-row]", (_, row) => this.#changed(row), { signal });
+    this.go(Math.max(0, this.#open()), false);
+    this.#changed();
   }
 
   get current() {
     return this.rows[this.#at];
   }
 
-  value(row) {
-    return $("input:checked", row)?.value;
+  of(asks) {
+    return this.rows.filter((row) => row.dataset.row === asks);
   }
 
-  set(row, value) {
-    const input = row && $(`input[value="${CSS.escape(String(value))}"]`, row);
-    if (input) input.checked = true;
+  /** True when every row is answered; a step after a bad one may stay open. */
+  complete() {
+    return this.#open() < 0;
   }
 
-  find(candidate, name, value) {
-    return this.rows.find((row) => row.dataset[name] === String(value)
-      && this.candidate(row) === Number(candidate));
+  #open() {
+    const broken = new Set(); // texts with a bad step: what follows it need not be judged
+    return this.rows.findIndex((row) => {
+      const value = valueOf(row);
+      const text = row.dataset.row === "step" && (row.dataset.candidate ?? "turn");
+      if (text && value === "-1") broken.add(text);
+      return value === undefined && !(text && broken.has(text));
+    });
   }
 
-  candidate(row) {
-    return Number(row.closest("[data-candidate]").dataset.candidate);
+  keys(acted) {
+    const group = this.#words.judge;
+    const pressed = this.#presses();
+    if (!this.rows.length) return [];
+    const moving = this.rows.length > 1;
+    return [
+      moving && { key: "ArrowUp ArrowDown k j", label: this.#words.rows, group,
+        run: ({ key }) => this.go(this.#at + (key === "ArrowDown" || key === "j" ? 1 : -1)) },
+      { key: "ArrowLeft ArrowRight", label: this.#words.move, group,
+        run: ({ key }) => this.#move(key === "ArrowRight" ? 1 : -1) },
+      { key: pressed.join(" "), label: this.#words.choose_row, group,
+        run: (event) => this.#press(event.key.toLowerCase(), acted) },
+      this.of("step").length > 0 && { key: "c", label: this.#words.comment, group,
+        run: () => $(".rows__said", this.current)?.focus() },
+    ].filter(Boolean);
   }
 
-  /** True when the row under the keys was the last one without an answer. */
-  give(value) {
-    const row = this.current;
-    this.set(row, value);
-    this.changed(row);
-    const open = this.rows.findIndex((other) => this.value(other) === undefined);
-    if (open >= 0) this.go(this.#at + 1 < this.rows.length && this.value(this.rows[this.#at + 1]) === undefined
-      ? this.#at + 1 : open);
-    return open < 0;
+  #presses() {
+    const inputs = $$("[data-press]", this.#form);
+    return [...new Set(inputs.flatMap((input) => input.dataset.press.split(" ")))];
+  }
+
+  #press(key, acted) {
+    const input = $$("[data-press]", this.current)
+      .find((one) => one.dataset.press.split(" ").includes(key));
+    if (!input) return;
+    const before = this.complete();
+    input.checked = true;
+    this.#changed(this.current);
+    if (this.#at + 1 < this.rows.length) this.go(this.#at + 1);
+    else if (!this.complete()) this.go(this.#open());
+    // What was complete before is being changed, perhaps in several rows: Enter sends it.
+    acted(this.complete() && (!before || this.rows.length === 1));
+  }
+
+  /** One choice to the left or right; the first press on the scale leaves the tie. */
+  #move(by) {
+    const inputs = $$('input:not([value="both_bad"])', this.current)
+      .filter((input) => input.type === "radio");
+    if (!inputs.length) return;
+    const at = inputs.findIndex((input) => input.checked);
+    const start = at >= 0 ? at : inputs.length === 7 ? 3 : by > 0 ? -1 : inputs.length;
+    const input = inputs[Math.max(0, Math.min(inputs.length - 1, start + by))];
+    input.checked = true;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    this.#changed(this.current);
   }
 
   go(to, scroll = true) {
     if (to < 0 || to >= this.rows.length) return;
     this.#at = to;
     this.rows.forEach((row, n) => row.toggleAttribute("data-current", n === to));
-    if (scroll) this.rows[to].scrollIntoView({ block: "nearest" });
-    this.changed();
+    if (scroll) {
+      const row = this.rows[to];
+      (row.closest(".trace__item") ?? row).scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+    this.#onChange();
   }
 
-  step(key) {
-    this.go(this.#at + (key === "ArrowDown" || key === "j" ? 1 : -1));
+  #changed(row) {
+    this.#onChange(row);
   }
-
-  changed() {}
 
   focus() {
-    const row = this.rows.find((one) => this.value(one) === undefined) ?? this.rows[0];
-    this.go(this.rows.indexOf(row));
-    $("input", row)?.focus();
-  }
-
-  complete() {
-    return this.rows.every((row) => this.value(row) !== undefined);
-  }
-
-  moving() {
-    return { key: "ArrowUp ArrowDown k j", label: this.words.rows, group: this.words.judge,
-      run: ({ key }) => this.step(key) };
+    this.go(Math.max(0, this.#open()));
+    $("input", this.current)?.focus();
   }
 }
 
-export class Rating extends Rows {
-  body() {
-    return this.complete() ? this.draft() : null;
-  }
-
-  draft() {
-    return {
-      ratings: this.rows.filter((row) => this.value(row) !== undefined).map((row) => ({
-        candidate: this.candidate(row), attribute: row.dataset.attribute,
-        value: Number(this.value(row)),
-      })),
-    };
-  }
-
-  restore({ ratings = [] }) {
-    for (const { candidate, attribute, value } of ratings) {
-      this.set(this.find(candidate, "attribute", attribute), value);
-    }
-    this.go(Math.max(0, this.rows.findIndex((row) => this.value(row) === undefined)), false);
-  }
-
-  keys(acted) {
-    return [this.moving(), { key: "0 1 2 3 4", label: this.words.rate, group: this.words.judge,
-      run: ({ key }) => acted(this.give(key)) }];
-  }
-}
-
-export class Principle extends Rows {
-  #evidence = new Map(); // row -> { start, end, quote }
-
-  body() {
-    return this.complete() ? this.draft() : null;
-  }
-
-  draft() {
-    return {
-      verdicts: this.rows.filter((row) => this.value(row) !== undefined).map((row) => {
-        const verdict = { candidate: this.candidate(row), principle: Number(row.dataset.principle),
-          verdict: this.value(row) };
-        const found = this.#evidence.get(row);
-        if (found) verdict.evidence = { start: found.start, end: found.end };
-        return verdict;
-      }),
-    };
-  }
-
-  restore({ verdicts = [] }) {
-    for (const { candidate, principle, verdict, evidence } of verdicts) {
-      const row = this.find(candidate, "principle", principle);
-      this.set(row, verdict);
-      if (row && evidence) this.#keep(row, evidence);
-    }
-    this.go(Math.max(0, this.rows.findIndex((row) => this.value(row) === undefined)), false);
-  }
-
-  keys(acted) {
-    const group = this.words.judge;
-    const say = (verdict) => {
-      this.#take(this.current);
-      acted(this.give(verdict));
-    };
-    return [
-      { key: "y", label: this.words.yes, group, run: () => say("yes") },
-      { key: "n", label: this.words.no, group, run: () => say("no") },
-      { key: "a", label: this.words.na, group, run: () => say("na") },
-      this.moving(),
-    ];
-  }
-
-  changed() {
-    const dots = $("#dots", this.form);
-    dots?.replaceChildren(...this.rows.map((row) => el("span", {
-      "data-done": this.value(row) !== undefined, "aria-current": row.hasAttribute("data-current"),
-    })));
-    // A choice by mouse takes the selection as its evidence, too.
-    const row = document.activeElement?.closest?.("[data-row]");
-    if (row) this.#take(row);
-  }
-
-  #take(row) {
-    const raw = $("[data-raw]", row.closest("[data-candidate]"));
-    const found = selectedIn(raw);
-    if (!found) return;
-    this.#keep(row, found);
-    getSelection().removeAllRanges();
-  }
-
-  #keep(row, { start, end }) {
-    const raw = $("[data-raw]", row.closest("[data-candidate]"));
-    const quote = [...raw.textContent].slice(start, end).join("");
-    this.#evidence.set(row, { start, end });
-    const line = $("[data-evidence]", row);
-    line.hidden = false;
-    line.textContent = `${this.words.evidence} “${quote}”`;
-  }
+export function valueOf(row) {
+  return $("input:checked", row)?.value;
 }

@@ -1,21 +1,13 @@
 // The desk: one request a judgment. The server renders the next task into the answer; this module
 // sends, keeps drafts, watches the lease, and keeps work that could not be sent yet.
 
-import { Critique } from "annotation/critique";
-import { Listwise } from "annotation/listwise";
-import { Pairwise } from "annotation/pairwise";
-import { Principle, Rating } from "annotation/rows";
-import { Span } from "annotation/span";
+import { Judgment } from "annotation/judgment";
 import { $, announce, el, on, readJson, readWords, setServerHtml, toast } from "lib/dom";
 import { addCopyButtons } from "elements/code-copy";
 import { api, newId } from "lib/api";
 import { clock, number } from "lib/format";
 import { Keys } from "lib/keys";
 
-const KINDS = {
-  pairwise: Pairwise, listwise: Listwise, rating: Rating, principle: Principle, span: Span,
-  critique: Critique,
-};
 const DRAFT_PAUSE = 700;
 const RETRY_PAUSES = [1000, 2000, 4000, 8000, 15_000];
 const HEARTBEAT_EVERY = 60_000;
@@ -25,7 +17,7 @@ class Work {
   #desk = $("#desk");
   #words = readWords("words");
   #form = null;
-  #kind = null;
+  #judgment = null;
   #keys = null;
   #task = new AbortController(); // listeners of the task on the desk
   #page = new AbortController();
@@ -62,13 +54,13 @@ class Work {
     this.#task = new AbortController();
     const { signal } = this.#task;
     this.#form = $("#form", this.#desk);
-    const Kind = KINDS[this.#form?.dataset.kind];
-    this.#kind = Kind ? new Kind(this.#form, this.#words, { signal }) : null;
-    this.#kind?.restore(readJson("draft") ?? {});
+    this.#judgment = this.#form?.dataset.kinds
+      ? new Judgment(this.#form, this.#words, { signal, said: readJson("draft") ?? {} }) : null;
+    $("#differences").hidden = !this.#judgment?.canCompare;
     this.#keys = new Keys([
-      ...(this.#kind?.keys((acted) => this.#oneKey(acted)) ?? []),
+      ...(this.#judgment?.keys((complete) => this.#oneKey(complete)) ?? []),
       { key: "Enter", label: this.#words.send, group: this.#words.judge,
-        when: () => this.#kind, run: () => this.#submit() },
+        when: () => this.#judgment, run: () => this.#submit() },
     ], { signal });
     this.#mountedAt = performance.now();
     this.#lastBeat = performance.now();
@@ -79,13 +71,15 @@ class Work {
     this.#tick();
     this.#say("positive", "saved");
     if (!this.#form) return;
+    this.#form.noValidate = true; // what is open is said in words, and steps may stay open
     on(this.#form, "submit", (event) => this.#onSubmit(event), { signal });
     on(this.#form, "input", () => this.#planDraft(), { signal });
-    on(this.#form, "keydown", "textarea", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-        event.preventDefault();
-        this.#submit();
-      } else if (event.key === "Escape") event.target.blur();
+    on(this.#form, "keydown", "textarea, input.input", (event, field) => {
+      const send = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+      if (send) this.#submit();
+      if (event.key === "Escape" || (event.key === "Enter" && field.matches("input"))) field.blur();
+      else if (!send) return;
+      event.preventDefault();
     }, { signal });
     on(this.#form, "toggle", "details.menu", (event, menu) => {
       if (menu.open) $("button, input", $(".menu__panel", menu))?.focus();
@@ -104,20 +98,21 @@ class Work {
     return this.#form.dataset.assignment;
   }
 
-  /** A judgment made by one key is sent at once: it can be undone. */
+  /** A judgment that a key completed is sent at once: it can be undone. */
   #oneKey(complete) {
-    this.#planDraft();
     if (complete) this.#submit();
+    else this.#planDraft();
   }
 
   #submit() {
-    if (!this.#kind || this.#busy) return;
-    const body = this.#kind.body();
-    if (!body) {
-      toast(this.#words[this.#kind.missing ?? "choose"]);
-      this.#kind.focus();
+    if (!this.#judgment || this.#busy) return;
+    const open = this.#judgment.open();
+    if (open) {
+      toast(this.#words[open.says]);
+      open.focus();
       return;
     }
+    const body = this.#judgment.answer();
     this.#step({
       do: "submit",
       assignment: this.#id,
@@ -239,8 +234,8 @@ class Work {
     if (leaving && !this.#draftTimer) return;
     clearTimeout(this.#draftTimer);
     this.#draftTimer = null;
-    if (!this.#kind || this.#busy) return;
-    const body = { ...this.#kind.draft(), ...this.#shared() };
+    if (!this.#judgment || this.#busy) return;
+    const body = { ...this.#judgment.answer(), ...this.#shared() };
     const id = this.#id;
     this.#say("busy", "saving");
     this.#draftSending = api.put(`/api/assignments/${id}/draft/`, body, { keepalive: leaving })
