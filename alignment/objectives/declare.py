@@ -75,6 +75,29 @@ class Objective:
         return {name: p.default for name, p in self.params.items()}
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A public function or class that is part of a method without being a loss of the registry.
+
+    `target` is its full dotted path; the other fields are as in `Objective`.
+    """
+
+    method: str
+    target: str
+    source: str
+    reference: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.target.rsplit(".", 1)[1]
+
+    def load(self) -> Any:
+        """The function or class itself (imports torch)."""
+        module, name = self.target.rsplit(".", 1)
+        return getattr(importlib.import_module(module), name)
+
+
 SCORES = frozenset(
     {
         "margin",

@@ -29,10 +29,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 
 from .declare import Objective, Param
+from .entries_judged import JUDGED
 from .entries_pairs import PAIRS
 from .entries_samples import SAMPLES
 
-_ALL = (*PAIRS, *SAMPLES)
+_ALL = (*PAIRS, *JUDGED, *SAMPLES)
 
 REGISTRY: dict[str, Objective] = {o.name: o for o in _ALL}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import linprog, root
+from scipy.optimize import linprog, minimize, root
 
 from alignment.objectives import dno, dpo, egpo, games, inpo, ipo, nash_md, sppo
 from alignment.objectives.nash import geometric_mixture, win_rates
@@ -208,6 +208,36 @@ def test_an_extragradient_step_is_two_gradient_steps_of_online_ipo_on_logits():
     half = step(LAST, LAST)
     assert half == pytest.approx(games.inpo_step(CYCLE, LAST, REF, beta, lr))
     assert step(LAST, half) == pytest.approx(games.egpo_step(CYCLE, LAST, REF, beta, lr))
+
+
+def best_of_a_proximal_problem(*terms: tuple[np.ndarray, float], payoff: np.ndarray):
+    """argmax of payoff.pi - sum of weight x KL(pi, anchor), by a general solver on logits."""
+
+    def loss(logits):
+        pi = np.exp(logits - logits.max())
+        pi /= pi.sum()
+        return -payoff @ pi + sum(w * (pi * np.log(pi / anchor)).sum() for anchor, w in terms)
+
+    logits = minimize(loss, np.zeros(len(payoff)), method="BFGS", options={"gtol": 1e-9}).x
+    pi = np.exp(logits - logits.max())
+    return pi / pi.sum()
+
+
+def test_every_exact_step_solves_its_proximal_problem():
+    beta, lr = 0.3, 0.8
+    args = (CYCLE, LAST, REF, beta, lr)
+    mixture = games.tilt((LAST, 1 - beta * lr), (REF, beta * lr))
+    want = best_of_a_proximal_problem((mixture, 1 / lr), payoff=CYCLE @ mixture)
+    assert games.nash_md_step(*args) == pytest.approx(want, abs=1e-6)
+    near = ((REF, beta), (LAST, 1 / lr - beta))
+    want = best_of_a_proximal_problem(*near, payoff=CYCLE @ LAST)
+    assert games.inpo_step(*args) == pytest.approx(want, abs=1e-6)
+    want = best_of_a_proximal_problem(*near, payoff=CYCLE @ want)
+    assert games.egpo_step(*args) == pytest.approx(want, abs=1e-6)
+    near = ((REF, beta), (LAST, 1 / lr))
+    half = best_of_a_proximal_problem(*near, payoff=CYCLE @ LAST)
+    want = best_of_a_proximal_problem(*near, payoff=CYCLE @ half)
+    assert games.nash_mp_step(*args) == pytest.approx(want, abs=1e-6)
 
 
 # -- exact updates reach the Nash policy
