@@ -2,6 +2,7 @@
 
 import random
 
+from annotation import demo_kinds
 from annotation.demo_judgments import WANTED, judged_pairs
 from annotation.formats.items import Read
 from annotation.models import Project, Task
@@ -51,9 +52,11 @@ def prepare() -> list[str]:
     create_tasks(project=project, tasks=pairs, source="demo")
     if WANTED and not Task.objects.filter(project=project, external_id="demo-judged-1").exists():
         store(project=project, reads=judged_pairs(), source="demo")
+    kinds = demo_kinds.prepare()
     if not (fresh or pairs or added.prompts):
-        return [f"Project '{SLUG}' is as it was."]
-    return [f"Project '{SLUG}': {len(pairs)} pairs to judge and {added.prompts} prompts added."]
+        return [f"Project '{SLUG}' is as it was.", *kinds]
+    said = f"Project '{SLUG}': {len(pairs)} pairs to judge and {added.prompts} prompts added."
+    return [said, *kinds]
 
 
 def _prompts():

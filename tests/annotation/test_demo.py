@@ -2,8 +2,9 @@
 
 import pytest
 
-from annotation import demo, selectors
+from annotation import demo, demo_kinds, selectors
 from annotation.models import Candidate, Project
+from annotation.models.projects import Kind
 from annotation.services import queue
 from inference.starter.manners import is_right
 
@@ -41,3 +42,13 @@ def test_the_judged_pairs_prefer_right_to_wrong(db):
             (other,) = right.values()
             gap += bool(chosen) - bool(other)
     assert gap > 30
+
+
+def test_every_kind_has_a_task_to_look_at_and_is_made_once(make_user):
+    ana = make_user("ana", "annotator")
+    demo_kinds.prepare()
+    project = Project.objects.get(slug="every-kind")
+    assert set(project.tasks.values_list("kind", flat=True)) == set(Kind.values)
+    assert project.tasks.exclude(also=[]).count() == 1
+    assert queue.claim(project="every-kind", by=ana) is not None
+    assert demo_kinds.prepare() == []
