@@ -11,7 +11,7 @@ from itertools import islice
 from uuid import UUID
 
 from annotation.prompts import prompt_hash
-from feedback.models import Conversation, Event, Message
+from feedback.models import Conversation, Event, Image, Message, Vote
 from feedback.tree import Tree
 from feedback.vocabulary import POSITIVE
 
@@ -47,7 +47,7 @@ def reactions(
     events = Event.objects.reactions().filter(
         message__conversation__project_id__in=list(project_ids),
         message__conversation__consent=True,
-    )
+    ).exclude(message__conversation__in=_with_pictures())
     if isinstance(until, int):
         events = events.filter(pk__lte=until)
     elif until is not None:
@@ -61,7 +61,7 @@ def reactions(
     )
     rows = (
         Event.objects.filter(pk__in=standing.values("pk"))
-        .select_related("actor", "message__model_version")
+        .select_related("actor", "message__model_version", "trust")
         .order_by("pk")
         .iterator(chunk_size=CHUNK)
     )
@@ -80,7 +80,7 @@ def reactions(
                 model_version=answer.model_version.name if answer.model_version else None,
                 reaction=event.reaction,
                 positive=event.reaction in POSITIVE,
-                weight=event.weight,
+                weight=_weight(event),
                 consent=True,
                 created_at=event.server_time,
             )
@@ -94,6 +94,7 @@ def prompts(*, project_ids: Iterable[int], limit: int) -> list[list[dict[str, st
             conversation__project_id__in=list(project_ids),
             conversation__consent=True,
         )
+        .exclude(conversation__in=_with_pictures())
         .order_by("-created_at", "-pk")
         .values_list("conversation_id", "pk")
         .iterator(chunk_size=CHUNK)
@@ -127,9 +128,28 @@ def log_position() -> int:
     return Event.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
 
+def _weight(event: Event) -> float:
+    """How far the reaction counts: the event's own weight times what trust leaves of it."""
+    trust = getattr(event, "trust", None)
+    return event.weight * (trust.weight if trust is not None else 1.0)
+
+
+def vote_weights(*, project_ids: Iterable[int]) -> dict[UUID, float]:
+    """Judgments that came from votes which count less than fully, with what they count."""
+    rows = Vote.objects.filter(
+        weight__lt=1, judgment__project_id__in=list(project_ids)
+    ).values_list("judgment_id", "weight")
+    return dict(rows.iterator())
+
+
 def guest_pseudonym(guest: str) -> str:
     """A stable name for a guest from which the cookie's key cannot be had."""
     return f"g-{hashlib.sha256(guest.encode()).hexdigest()[:10]}"
+
+
+def _with_pictures():
+    """Conversations whose words alone do not say what was asked."""
+    return Image.objects.exclude(message=None).values("message__conversation")
 
 
 def _trees(conversation_ids: set[UUID]) -> dict[UUID, Tree]:

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from feedback import events
 from feedback.present import message_json
-from feedback.services import arena, generation, leaderboard
+from feedback.services import arena, generation, images, leaderboard, trust
 from feedback.threads import in_loop
 
 
@@ -19,7 +19,19 @@ def sweep() -> int:
 
 
 @shared_task
+def sweep_images() -> int:
+    """Forget pictures that were never sent."""
+    return images.sweep()
+
+
+@shared_task
 def tally() -> int:
     """Hand votes on as judgments, and fit leaderboards whose votes or weights have changed."""
     arena.settle()
     return leaderboard.refresh_all()
+
+
+@shared_task
+def weigh() -> int:
+    """Weigh the reactions and votes of the last weeks anew, with reasons."""
+    return trust.weigh_all()

@@ -3,7 +3,8 @@
 from django.urls import path
 
 from feedback.api import arena as api
-from feedback.views import arena
+from feedback.api.trust import DoubtedView, TrustView
+from feedback.views import arena, trust
 
 urlpatterns = [
     path("arena/", arena.home, name="arena"),
@@ -16,4 +17,11 @@ urlpatterns = [
     path("api/arena/battles/<uuid:battle_id>/", api.BattleView.as_view(), name="arena-battle"),
     path("api/arena/battles/<uuid:battle_id>/vote/", api.VoteView.as_view(), name="arena-vote"),
     path("api/leaderboard/", api.LeaderboardView.as_view(), name="api-leaderboard"),
+    path("console/<slug:slug>/trust/", trust.project, name="trust"),
+    path("api/projects/<slug:slug>/trust/", TrustView.as_view(), name="api-trust"),
+    path(
+        "api/projects/<slug:slug>/trust/reactions/",
+        DoubtedView.as_view(),
+        name="api-trust-reactions",
+    ),
 ]

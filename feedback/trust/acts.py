@@ -1,6 +1,6 @@
 """Reactions or votes as columns, and the doubts about them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,8 +40,10 @@ class Acts:
         """Some of the acts, by index or mask."""
         return Acts(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
-    def by_actor(self) -> Iterable[tuple[int, np.ndarray]]:
+    def by_actor(self) -> Iterator[tuple[int, np.ndarray]]:
         """Each actor with the indices of their acts in the order of time."""
+        if not len(self):
+            return
         order = np.lexsort((self.time, self.actor))
         actors, first = np.unique(self.actor[order], return_index=True)
         for actor, own in zip(actors, np.split(order, first[1:]), strict=True):

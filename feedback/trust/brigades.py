@@ -133,7 +133,8 @@ def _surplus(acts: Acts, seconds: float, shift: float):
     windows = sorted(key[0] for key in active)
     if len(windows) < 3:
         return
-    for push in sorted({(int(t), int(s)) for t, s in zip(acts.target, acts.sign, strict=True)}):
+    pushes = {(int(t), int(s)) for t, s in zip(acts.target, acts.sign, strict=True) if s}
+    for push in sorted(pushes):
         of_push = (acts.target == push[0]) & (acts.sign == push[1])
         inside = _people(acts.actor[of_push], window[of_push, None])
         usual = _median(
@@ -184,7 +185,8 @@ def _lockstep(acts: Acts) -> list[Group]:
     worth = -np.log(usual)
     cells: dict[tuple[int, int], set[int]] = defaultdict(set)
     for actor, w, k in zip(acts.actor, window, kind, strict=True):
-        cells[int(w), int(k)].add(int(actor))
+        if kinds[k][1]:
+            cells[int(w), int(k)].add(int(actor))
     own_cells: dict[int, int] = defaultdict(int)
     for people in cells.values():
         for actor in people:

@@ -23,13 +23,23 @@ SAME_LEAST = 8
 VOICE = 20
 
 
-def judge(acts: Acts, doubts: Doubts) -> None:
-    """Add the doubts that each actor's own acts raise."""
-    spread = _leanings(acts)
+def judge(
+    acts: Acts,
+    doubts: Doubts,
+    *,
+    words: tuple[str, str] = ("good", "bad"),
+    leaning: tuple[float, float] | None = None,
+) -> None:
+    """Add the doubts that each actor's own acts raise.
+
+    `words` are what +1 and -1 say; `leaning` (a, b) is the Beta distribution of how often people
+    say +1, taken from the acts when it is not given.
+    """
+    spread = leaning or _leanings(acts)
     for _, own in acts.by_actor():
         _limits(acts, own, doubts)
         _pace(acts, own, doubts)
-        _sameness(acts, own, doubts, spread)
+        _sameness(acts, own, doubts, spread, words)
         _volume(acts, own, doubts)
     _reading(acts, doubts)
 
@@ -92,7 +102,13 @@ def same_chance(n: int, a: float, b: float, sign: int) -> float:
     return float(np.exp(np.log((a + steps) / (a + b + steps)).sum()))
 
 
-def _sameness(acts: Acts, own: np.ndarray, doubts: Doubts, leaning: tuple[float, float]) -> None:
+def _sameness(
+    acts: Acts,
+    own: np.ndarray,
+    doubts: Doubts,
+    leaning: tuple[float, float],
+    words: tuple[str, str],
+) -> None:
     signs = acts.sign[own]
     signed = signs[signs != 0]
     n = len(signed)
@@ -103,7 +119,7 @@ def _sameness(acts: Acts, own: np.ndarray, doubts: Doubts, leaning: tuple[float,
         return
     counted = next(k for k in range(1, n + 1) if same_chance(k, *leaning, sign) < SAME_CHANCE)
     counted = max(counted, SAME_LEAST)
-    word = "good" if sign > 0 else "bad"
+    word = words[0] if sign > 0 else words[1]
     says = f"All {n} say {word}, which fewer than one person in 1,000 would; counted as {counted}."
     doubts.add(own, "one-sided", counted / n, says)
 
