@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.api import media, projects, quality, views
+from annotation.api import importing, media, projects, quality, views
 
 urlpatterns = [
     path("projects/", projects.ProjectsView.as_view(), name="projects"),
@@ -11,6 +11,12 @@ urlpatterns = [
     path("projects/<slug:slug>/media/", media.MediaView.as_view(), name="project-media"),
     path("projects/<slug:slug>/members/", projects.MembersView.as_view(), name="project-members"),
     path("projects/<slug:slug>/invites/", projects.InvitesView.as_view(), name="project-invites"),
+    path("projects/<slug:slug>/import/", importing.ImportView.as_view(), name="project-import"),
+    path(
+        "projects/<slug:slug>/import/preview/",
+        importing.PreviewView.as_view(),
+        name="project-import-preview",
+    ),
     path("projects/<slug:slug>/export/", projects.ExportView.as_view(), name="project-export"),
     path("projects/<slug:slug>/quality/", quality.QualityView.as_view(), name="project-quality"),
     path(

@@ -4,24 +4,17 @@ The rows have the names of the models' attributes, and lists of them the `all()`
 that `parts.answer_of` reads them as it reads models, at a fraction of the time.
 """
 
-import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC
 from typing import NamedTuple
 
-import orjson
 from django.db import connection
 
+from annotation.formats.lines import loads
 from annotation.models import Project
 
 BATCH = 1000
-_LONG = re.compile(r"[0-9]{19}")
-
-
-def _read(raw: str) -> object:
-    """JSON of the database; numbers beyond 64 bits are kept whole."""
-    return json.loads(raw) if _LONG.search(raw) else orjson.loads(raw)
 
 
 class Rows(list):
@@ -58,9 +51,9 @@ class LoadedCandidate:
 
     def __init__(self, pk, position, content, parts, model, version, sampling, logprob):
         self.pk, self.position, self.content, self.model = pk, position, content, model
-        self.parts = _read(parts) if parts is not None else None
+        self.parts = loads(parts) if parts is not None else None
         self.model_version = Named(version) if version is not None else None
-        self.sampling = _read(sampling) if sampling != "{}" else {}
+        self.sampling = loads(sampling) if sampling != "{}" else {}
         self.logprob = logprob
 
 
@@ -72,7 +65,8 @@ class LoadedJudgment:
         self.task, self.pk, self.kind, self.shown = task, pk, kind, shown
         self.annotator, self.annotator_id = Named(pseudonym), annotator_id
         self.rationale, self.flags, self.seconds, self.source = rationale, flags, seconds, source
-        self.created_at, self.surplus, self.withdrawn_at = created_at, surplus, withdrawn_at
+        self.created_at = created_at.replace(tzinfo=UTC)
+        self.surplus, self.withdrawn_at = surplus, withdrawn_at
         self.supersedes_id = supersedes_id
 
 
@@ -88,12 +82,12 @@ class LoadedTask:
     def __init__(self, pk, external_id, kind, also, prompt, overlap, priority, state, gold,
                  gold_note, is_calibration, skills, source, metadata, created_at):  # fmt: skip
         self.pk, self.external_id, self.kind, self.also = pk, external_id, kind, also
-        self.prompt = _read(prompt)
+        self.prompt = loads(prompt)
         self.overlap, self.priority, self.state, self.source = overlap, priority, state, source
-        self.gold = _read(gold) if gold is not None else None
+        self.gold = loads(gold) if gold is not None else None
         self.gold_note, self.is_calibration, self.skills = gold_note, is_calibration, skills
-        self.metadata = _read(metadata) if metadata != "{}" else {}
-        self.created_at = created_at
+        self.metadata = loads(metadata) if metadata != "{}" else {}
+        self.created_at = created_at.replace(tzinfo=UTC)
         self.candidates, self.judgments = Rows(), Rows()
 
 
@@ -239,7 +233,7 @@ _TABLES = {
 
 _TASKS = """
 SELECT id, external_id, kind, also, prompt, overlap, priority, state, gold, gold_note,
-       is_calibration, skills, source, metadata, created_at
+       is_calibration, skills, source, metadata, created_at AT TIME ZONE 'UTC'
 FROM annotation_task WHERE project_id = %s AND id > %s ORDER BY id LIMIT %s
 """
 
@@ -251,7 +245,8 @@ WHERE c.task_id = ANY(%s) ORDER BY c.task_id, c.position
 
 _JUDGMENTS = """
 SELECT j.task_id, j.id, u.pseudonym, j.annotator_id, j.kind, j.shown, j.rationale, j.flags,
-       j.seconds, j.source, j.created_at, j.surplus, j.withdrawn_at, j.supersedes_id
+       j.seconds, j.source, j.created_at AT TIME ZONE 'UTC', j.surplus, j.withdrawn_at,
+       j.supersedes_id
 FROM annotation_judgment j JOIN config_user u ON u.id = j.annotator_id
 WHERE j.task_id = ANY(%s) ORDER BY j.created_at, j.id
 """

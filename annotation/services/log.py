@@ -82,12 +82,14 @@ def canonical(content: object) -> bytes:
         return text.encode()
 
 
-def _settled(value: object) -> object:
+def settled(value: object) -> object:
     """JSON as the database gives it back: a whole number has no point and no exponent."""
+    if isinstance(value, str) or value is None:
+        return value
     if isinstance(value, list):
-        return [_settled(item) for item in value]
+        return [settled(item) for item in value]
     if isinstance(value, dict):
-        return {key: _settled(item) for key, item in value.items()}
+        return {key: settled(item) for key, item in value.items()}
     if isinstance(value, float) and value.is_integer():
         return int(Decimal(repr(value)))
     return value
@@ -121,13 +123,13 @@ def _stored_digest(judgment: Judgment, rows: Iterable[models.Model]) -> bytes:
 
 def task_digest(task: Task, candidates: Iterable[Candidate]) -> bytes:
     """Of what people are shown of a task: its kind, prompt and candidates."""
-    shown = sorted([c.position, c.pk, c.content, c.parts] for c in candidates)
+    shown = sorted([c.position, c.pk, c.content, settled(c.parts)] for c in candidates)
     return shown_digest(task.pk, task.project_id, task.kind, task.prompt, shown)
 
 
 def shown_digest(pk: int, project_id: int, kind: str, prompt: list, shown: list[list]) -> bytes:
-    """As `task_digest`; `shown` are [position, id, content, parts] of the candidates in order."""
-    content = [pk, project_id, kind, _settled(prompt), _settled(shown)]
+    """As `task_digest`; `shown` are [position, id, content, settled parts] of the candidates."""
+    content = [pk, project_id, kind, settled(prompt), shown]
     return hashlib.sha256(canonical(content)).digest()
 
 

@@ -125,7 +125,7 @@ class Writer:
 
     def _digest(self, r: Ready) -> bytes:
         shown = [
-            [place, pk, c.content, c.parts]
+            [place, pk, c.content, log.settled(c.parts)]
             for place, (pk, c) in enumerate(zip(r.ids, r.candidates, strict=True))
         ]
         return log.shown_digest(r.pk, self.project.pk, r.kind, r.prompt, shown)
