@@ -1,0 +1,232 @@
+"""The queue when things go wrong: killed connections, stepped clocks, any order of events."""
+
+import random
+import threading
+from collections import Counter
+from uuid import UUID
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from annotation.models import Assignment, Judgment, LogEntry, Project, Task
+from annotation.services import projects, queue
+from annotation.services.tasks import create_tasks
+from config.errors import Conflict
+from tests.annotation.conftest import a_pair
+from tests.annotation.test_queue_under_load import a_crew, assert_the_books_balance, at_once
+
+
+def a_project(slug: str, tasks: int, **fields) -> Project:
+    project = projects.create_project(slug=slug, kinds=["pairwise"], **fields)
+    create_tasks(project=project, tasks=[a_pair(n) for n in range(tasks)])
+    return project
+
+
+def persistently(function, *, tries: int = 50):
+    """Call until the database answers, as a client does that sends its request again."""
+    for _ in range(tries):
+        try:
+            return function()
+        except DatabaseError:
+            connection.close()
+    raise AssertionError("the database never answered")
+
+
+# Connections killed in the middle -------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_connections_killed_at_any_moment_lose_and_double_nothing(services):
+    a_project("kills", 30, overlap=3)
+    crew = a_crew(4, "kills")
+    over = threading.Event()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (own,) = cursor.fetchone()
+
+    def kill() -> int:
+        """End the connections of people in the middle of something, one at a time."""
+        chance, killed = random.Random(5), 0
+        while killed < 12 and not over.wait(0.02 + 0.1 * chance.random()):
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND state <> 'idle'"
+                    " AND pid NOT IN (pg_backend_pid(), %s) ORDER BY random() LIMIT 1",
+                    [own],
+                )
+                killed += len(cursor.fetchall())
+        return killed
+
+    def work(person) -> set[UUID]:
+        sent = set()
+        while (lease := persistently(lambda: queue.claim(project="kills", by=person))) is not None:
+
+            def send(lease=lease):
+                return queue.submit(
+                    assignment_id=lease.pk, by=person, body={"outcome": "tie"}, key=str(lease.pk)
+                )
+
+            sent.add(persistently(send).judgment.pk)
+        return sent
+
+    def run(item):
+        if item is None:
+            return kill()
+        try:
+            return work(item)
+        finally:
+            working.discard(item.pk)
+            if not working:
+                over.set()
+
+    working = {person.pk for person in crew}
+    killed, *sent = at_once(run, [None, *crew])
+    assert killed > 0
+    told = set().union(*sent)
+    assert len(told) == 90
+    assert told == set(Judgment.objects.values_list("pk", flat=True))
+    assert LogEntry.objects.filter(subject="judgment").count() == 90
+    assert_the_books_balance("kills")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_whose_connection_dies_half_way_holds_nothing(services):
+    a_project("half", 1)
+    first, second = a_crew(2, "half")
+
+    @transaction.atomic
+    def claim_and_die(person) -> None:
+        queue.claim(project="half", by=person)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    def died(person) -> bool:
+        try:
+            claim_and_die(person)
+        except DatabaseError:
+            return True
+        return False
+
+    assert at_once(died, [first]) == [True]
+    assert not Assignment.objects.exists()
+    assert queue.claim(project="half", by=second) is not None
+    assert_the_books_balance("half")
+
+
+# Clocks that are set ahead or back ------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_clock_set_ahead_or_back_over_collects_and_loses_nothing(services, seed):
+    project = a_project("clock", 12, overlap=2)
+    crew = a_crew(5, "clock")
+
+    def work(person) -> int:
+        chance, stored = random.Random(f"{seed} {person.username}"), 0
+        for turn in range(20):
+            lease = queue.claim(project="clock", by=person)
+            if chance.random() < 0.5:
+                # To every lease, a clock set ahead or back is the same as its times moved.
+                hours = chance.choice([-30, -1, 1, 30])
+                with connection.cursor() as cursor:
+                    cursor.execute(
+                        "UPDATE annotation_assignment SET"
+                        " expires_at = expires_at + make_interval(hours => %s),"
+                        " claimed_at = claimed_at + make_interval(hours => %s)"
+                        " WHERE annotator_id = %s",
+                        [hours, hours, person.pk],
+                    )
+                queue.sweep_expired(project=project)
+            if lease is not None:
+                body, key = {"outcome": "tie"}, f"{person.pk} {turn}"
+                done = queue.submit(assignment_id=lease.pk, by=person, body=body, key=key)
+                stored += done.created
+        return stored
+
+    assert sum(at_once(work, crew)) == Judgment.objects.count() >= 24
+    assert not Task.objects.filter(done__lt=2).exists()
+    assert_the_books_balance("clock")
+
+
+# Any order of events --------------------------------------------------------------------------
+
+VERBS = ("claim", "submit", "again", "expire", "sweep", "skip", "release", "undo", "beat", "give")
+STEPS = st.lists(st.tuples(st.sampled_from(VERBS), st.integers(0, 2)), max_size=40)
+
+
+@pytest.mark.django_db
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    steps=STEPS,
+    overlap=st.integers(1, 3),
+    order=st.sampled_from(["depth", "breadth"]),
+    gold=st.sampled_from([0.0, 0.5]),
+)
+def test_the_books_balance_after_any_order_of_events(services, steps, overlap, order, gold):
+    with transaction.atomic():
+        project = a_project("any", 3, overlap=overlap, order=order, gold_rate=gold)
+        Task.objects.filter(pk=project.tasks.last().pk).update(gold={"outcome": "tie"})
+        crew = a_crew(3, "any")
+        held: dict[int, Assignment] = {}
+        sent: dict[int, Judgment] = {}
+        told = Counter()
+        for verb, who in steps:
+            try:
+                with transaction.atomic():
+                    _step(verb, crew[who], held, sent, told)
+            except Conflict:
+                told["refused"] += 1
+            assert_the_books_balance("any")
+        assert Judgment.objects.count() == told["stored"]
+        assert Judgment.objects.exclude(withdrawn_at=None).count() == told["undone"]
+        entries = Counter(
+            LogEntry.objects.filter(subject="judgment").values_list("action", flat=True)
+        )
+        assert (entries["stored"], entries["withdrawn"]) == (told["stored"], told["undone"])
+        transaction.set_rollback(True)
+
+
+def _step(verb: str, person, held: dict, sent: dict, told: Counter) -> None:
+    lease = held.get(person.pk)
+    match verb:
+        case "claim":
+            if (given_out := queue.claim(project="any", by=person)) is not None:
+                held[person.pk] = given_out
+        case "submit" if lease is not None:
+            body, key = {"outcome": "tie"}, f"{lease.pk} {told['stored']}"
+            done = queue.submit(assignment_id=lease.pk, by=person, body=body, key=key)
+            assert done.created
+            sent[person.pk] = done.judgment
+            told["stored"] += 1
+        case "again" if person.pk in sent:
+            judgment = sent[person.pk]
+            repeated = queue.submit(
+                assignment_id=judgment.assignment_id,
+                by=person,
+                body={"outcome": "both_bad"},
+                key=judgment.idempotency_key,
+            )
+            assert not repeated.created
+            assert repeated.judgment.pk == judgment.pk
+        case "expire" if lease is not None:
+            Assignment.objects.filter(pk=lease.pk).update(expires_at="2020-01-01T00:00Z")
+        case "sweep":
+            queue.sweep_expired()
+        case "skip" if lease is not None:
+            queue.skip(assignment_id=lease.pk, by=person)
+        case "release" if lease is not None:
+            queue.release(assignment_id=lease.pk, by=person)
+        case "undo" if person.pk in sent:
+            queue.undo(judgment_id=sent[person.pk].pk, by=person)
+            told["undone"] += 1
+        case "beat" if lease is not None:
+            queue.heartbeat(assignment_id=lease.pk, by=person)
+        case "give" if lease is not None:
+            queue.reassign(task=lease.task, to=person)
