@@ -120,6 +120,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             text=frame.get("text"),
             parent_id=_uuid(frame, "parent", optional=True),
             request_id=_uuid(frame, "id"),
+            image_ids=_uuids(frame, "images"),
             client_time=_time(frame.get("client_time")),
         )
         await announce(turn)
@@ -313,6 +314,13 @@ def _uuid(frame: dict, name: str, *, optional: bool = False) -> UUID | None:
         return UUID(value)
     except (ValueError, TypeError, AttributeError):
         raise Invalid(f"'{name}' must be a UUID.", fields={name: "must be a UUID"}) from None
+
+
+def _uuids(frame: dict, name: str) -> list[UUID]:
+    values = frame.get(name) or []
+    if not isinstance(values, list) or len(values) > 100:
+        raise Invalid(f"'{name}' must be a short list.", fields={name: "must be a list"})
+    return [_uuid({name: one}, name) for one in values]
 
 
 def _time(value: object) -> datetime | None:

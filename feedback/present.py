@@ -5,7 +5,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from config.markdown import render
-from feedback.models import Conversation, Event, Message
+from feedback.models import Conversation, Event, Image, Message
 from feedback.people import Person
 from feedback.tree import FINAL, Tree
 
@@ -29,6 +29,7 @@ def message_json(
         "error": message.error or None,
         "request": str(message.request_id) if message.request_id else None,
         "note": trimmed_note(message.sampling.get("trimmed")),
+        "images": [image_json(one) for one in getattr(message, "pictures", ())],
     }
 
 
@@ -40,6 +41,16 @@ def tree_json(tree: Tree, reactions: dict[UUID, list[str]]) -> list[dict]:
         )
         for message in tree.messages.values()
     ]
+
+
+def image_json(image: Image) -> dict:
+    """A picture of a question, for its own person."""
+    return {
+        "id": str(image.pk),
+        "url": f"/api/images/{image.pk}/",
+        "width": image.width,
+        "height": image.height,
+    }
 
 
 def conversation_json(conversation: Conversation) -> dict:

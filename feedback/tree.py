@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
-from feedback.models import Message
+from feedback.models import Image, Message
 
 FINAL = frozenset({Message.State.COMPLETE, Message.State.STOPPED, Message.State.FAILED})
 
@@ -20,9 +20,15 @@ class Tree:
 
     @classmethod
     def of(cls, conversation_id: UUID) -> "Tree":
-        """Read the tree: one query."""
+        """Read the tree, and which pictures are in its questions: two queries."""
         found = Message.objects.filter(conversation=conversation_id).select_related("model_version")
-        return cls(found.order_by("created_at", "pk"))
+        tree = cls(found.order_by("created_at", "pk"))
+        pictures = Image.objects.filter(message__conversation=conversation_id).defer("data")
+        for image in pictures:
+            message = tree.messages.get(image.message_id)
+            if message is not None:
+                message.pictures = [*getattr(message, "pictures", ()), image]
+        return tree
 
     def add(self, message: Message) -> None:
         """Take in a message made just now."""
@@ -54,19 +60,23 @@ class Tree:
         on_path = {one.pk for one in self.path(leaf_id)}
         return next((one for one in answers if one.pk in on_path), answers[-1] if answers else None)
 
-    def prompt(self, message_id: UUID | None) -> list[dict[str, str]]:
+    def prompt(self, message_id: UUID | None, *, pictures: bool = False) -> list[dict]:
         """What a model reads to answer `message_id`: the path in chat form.
 
         An answer that failed is left out; two messages of one role in a row are joined, because
-        chat templates want them to alternate.
+        chat templates want them to alternate. With `pictures`, a message has those of its
+        questions under `images`.
         """
-        prompt: list[dict[str, str]] = []
+        prompt: list[dict] = []
         for message in self.path(message_id):
             if message.state == Message.State.FAILED or not message.text:
                 continue
             if prompt and prompt[-1]["role"] == message.role:
                 joined = f"{prompt[-1]['content']}\n\n{message.text}"
-                prompt[-1] = {"role": message.role, "content": joined}
+                prompt[-1] = {**prompt[-1], "content": joined}
             else:
                 prompt.append({"role": str(message.role), "content": message.text})
+            shown = getattr(message, "pictures", ()) if pictures else ()
+            if shown:
+                prompt[-1]["images"] = [*prompt[-1].get("images", ()), *shown]
         return prompt

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from feedback.api import completions, own_data, shares, signals
+from feedback.api import completions, images, own_data, shares, signals
 from feedback.api import views as api
 from feedback.views import chat, reports, shared
 
@@ -28,6 +28,9 @@ urlpatterns = [
         name="conversation-shares",
     ),
     path("api/shares/<uuid:share_id>/", shares.ShareView.as_view(), name="share-detail"),
+    path("api/images/", images.ImagesView.as_view(), name="images"),
+    path("api/images/<uuid:image_id>/", images.ImageView.as_view(), name="image-detail"),
+    path("s/<str:token>/<uuid:image_id>/", shared.shared_image, name="shared-image"),
     path("api/events/", signals.EventsView.as_view(), name="events"),
     path("api/own-data/", own_data.OwnDataView.as_view(), name="own-data"),
     path(

@@ -30,6 +30,7 @@ class SendIn(serializers.Serializer):
     parent = serializers.UUIDField(required=False, allow_null=True, default=None)
     id = serializers.UUIDField(required=False, allow_null=True, default=None)
     client_time = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    images = serializers.ListField(child=serializers.UUIDField(), max_length=100, default=list)
 
 
 class ReactionIn(serializers.Serializer):

@@ -105,6 +105,7 @@ class MessagesView(APIView):
             parent_id=wanted["parent"],
             request_id=wanted["id"],
             client_time=wanted["client_time"],
+            image_ids=wanted["images"],
         )
         failure = in_loop(_answered, turn)
         if failure is not None:

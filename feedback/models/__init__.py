@@ -2,6 +2,7 @@
 
 from feedback.models.conversations import Conversation
 from feedback.models.events import Event, ReportRuling
+from feedback.models.images import Image
 from feedback.models.messages import Message
 from feedback.models.shares import Share
 from feedback.models.trust import ReactionTrust
@@ -11,6 +12,7 @@ __all__ = [
     "Battle",
     "Conversation",
     "Event",
+    "Image",
     "Leaderboard",
     "Message",
     "ReactionTrust",

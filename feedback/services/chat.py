@@ -5,8 +5,10 @@ state 'queued', which `feedback.services.generation` then writes.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID, uuid5
 
 from django.conf import settings
@@ -15,9 +17,9 @@ from django.utils import timezone
 
 from annotation.models import Project
 from config.errors import Busy, Conflict, Invalid
-from feedback.models import Conversation, Event, Message
+from feedback.models import Conversation, Event, Image, Message
 from feedback.people import Person
-from feedback.services import signals
+from feedback.services import images, signals
 from feedback.text import checked
 from feedback.tree import FINAL, Tree
 from inference import windows
@@ -86,15 +88,23 @@ def send(
     request_id: UUID | None = None,
     sampling: dict | None = None,
     client_time: datetime | None = None,
+    image_ids: list[UUID] = (),
 ) -> Turn:
-    """Add a question under `parent_id` (by default the current leaf) and queue its answer."""
+    """Add a question under `parent_id` (by default the current leaf) and queue its answer.
+
+    `image_ids` are pictures added before; raises Invalid where the model takes none.
+    """
     text = checked(text)
     with _Once():
         conversation, tree = _locked(person, conversation_id)
         if request_id and (earlier := _earlier(tree, request_id)):
             return _repeat(conversation, tree, earlier)
         parent = _parent(tree, parent_id or conversation.leaf_id)
-        turn = _ask(person, conversation, tree, parent, text, request_id, sampling)
+        attach = partial(images.attach, person=person, image_ids=list(image_ids))
+        turn = _ask(
+            person, conversation, tree, parent, text, request_id, sampling,
+            pictures=attach if image_ids else None,
+        )  # fmt: skip
         _note(person, Event.Kind.FOLLOW_UP, parent, turn, client_time)
         return turn
 
@@ -119,7 +129,11 @@ def edit(
             raise Invalid("Only your own messages can be edited.")
         parent = tree.messages.get(old.parent_id) if old.parent_id else None
         read = tree.answer_to(old.pk, conversation.leaf_id)
-        turn = _ask(person, conversation, tree, parent, text, request_id, None)
+        keep = partial(images.copy, old=old)
+        turn = _ask(
+            person, conversation, tree, parent, text, request_id, None,
+            pictures=keep if hasattr(old, "pictures") else None,
+        )  # fmt: skip
         _note(person, Event.Kind.EDIT, read, turn, client_time)
         return turn
 
@@ -269,6 +283,7 @@ def _ask(
     text: str,
     request_id: UUID | None,
     sampling: dict | None,
+    pictures: Callable[..., list[Image]] | None,
 ) -> Turn:
     question = Message(
         conversation=conversation,
@@ -280,12 +295,15 @@ def _ask(
         created_at=timezone.now(),
         finished_at=timezone.now(),
     )
+    if pictures is not None:
+        question.save(force_insert=True)
+        question.pictures = pictures(message=question)
     tree.add(question)
     answer, prompt = _answer(
         person, conversation, tree, question, sampling, uuid5(question.pk, "answer")
     )
     tree.add(answer)
-    Message.objects.bulk_create([question, answer])
+    Message.objects.bulk_create([question, answer] if pictures is None else [answer])
     title_changed = not conversation.title
     if title_changed:
         conversation.title = _title(text)
@@ -319,7 +337,10 @@ def _answer(
         **version.metadata.get("sampling", {}),
         **(sampling or {}),
     }
-    fitted = windows.fit(version, tree.prompt(question.pk), wanted["max_tokens"])
+    prompt = tree.prompt(question.pk, pictures=images.taken_by(version))
+    if getattr(question, "pictures", ()) and not images.taken_by(version):
+        raise Invalid(f"The model '{version.name}' takes no pictures; send the words alone.")
+    fitted = windows.fit(version, prompt, wanted["max_tokens"])
     wanted["max_tokens"] = fitted.max_tokens
     if fitted.dropped_messages or fitted.dropped_characters:
         wanted["trimmed"] = {
@@ -338,7 +359,7 @@ def _answer(
     )
     if answer_id:
         answer.pk = answer_id
-    return answer, fitted.messages
+    return answer, images.with_images(fitted.messages)
 
 
 def _deployment(conversation: Conversation) -> Deployment:

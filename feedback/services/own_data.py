@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
 from config.models import User
-from feedback.models import Conversation, Event, Message, Share
+from feedback.models import Conversation, Event, Image, Message, Share
 from feedback.people import Person
+from feedback.services import images
 from feedback.tree import Tree
 
 FORMAT = "preferendum-chats-1"
@@ -46,6 +48,7 @@ def erase(*, person: Person) -> dict[str, int]:
             "events": Event.objects.filter(message__conversation__in=ids).count(),
         }
         Conversation.objects.filter(pk__in=ids).delete()
+        images.forget(person=person)
     return counts
 
 
@@ -59,6 +62,7 @@ def take_over(*, user: User, guest: Person) -> int:
         return 0
     taken = guest.conversations.update(owner=user, guest="")
     guest.events.update(actor=user, guest="")
+    images.take_over(guest=guest, person=Person(user=user))
     return taken
 
 
@@ -66,6 +70,9 @@ def _told(conversation: Conversation) -> dict:
     tree = Tree.of(conversation.pk)
     events = Event.objects.filter(message__conversation=conversation).order_by("pk")
     links = Share.objects.filter(conversation=conversation)
+    pictures: dict[UUID, list[str]] = {}
+    for image in Image.objects.filter(message__conversation=conversation):
+        pictures.setdefault(image.message_id, []).append(images.address(image))
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -74,7 +81,7 @@ def _told(conversation: Conversation) -> dict:
         "consent": conversation.consent,
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
-        "messages": [_message(one) for one in tree.messages.values()],
+        "messages": [_message(one, pictures.get(one.pk)) for one in tree.messages.values()],
         "events": [_event(one) for one in events],
         "links": [
             {
@@ -87,8 +94,8 @@ def _told(conversation: Conversation) -> dict:
     }
 
 
-def _message(message: Message) -> dict:
-    return {
+def _message(message: Message, pictures: list[str] | None) -> dict:
+    told = {
         "id": str(message.pk),
         "parent": str(message.parent_id) if message.parent_id else None,
         "role": message.role,
@@ -97,6 +104,7 @@ def _message(message: Message) -> dict:
         "model": message.model_version.name if message.model_version else None,
         "created_at": message.created_at.isoformat(),
     }
+    return told | {"images": pictures} if pictures else told
 
 
 def _event(event: Event) -> dict:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.errors import Conflict, Invalid
-from feedback.models import Event, Message, Share
+from feedback.models import Event, Image, Message, Share
 from feedback.people import Person
 from feedback.services import signals
 from feedback.tree import FINAL, Tree
@@ -55,6 +55,12 @@ def revoke(*, person: Person, share_id: UUID) -> None:
     if link.revoked_at is None:
         link.revoked_at = timezone.now()
         link.save(update_fields=["revoked_at"])
+
+
+def picture(token: str, image_id: UUID) -> Image:
+    """A picture on a shared path. Raises DoesNotExist for any other, and for revoked links."""
+    on_path = {one.pk for one in shown(token).thread}
+    return Image.objects.get(pk=image_id, message__in=on_path)
 
 
 def shown(token: str) -> Shared:

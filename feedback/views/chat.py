@@ -15,9 +15,11 @@ from feedback.models import Conversation
 from feedback.people import COOKIE, Person, new_guest, person_of_request, read_guest, remember
 from feedback.present import conversation_json, reactions_of, tree_json
 from feedback.search import search
-from feedback.services import chat, hindsight, own_data
+from feedback.services import chat, hindsight, images, own_data
 from feedback.threads import in_loop
 from feedback.tree import Tree
+from inference import selectors
+from inference.models import Deployment
 
 LISTED = 100
 SUGGESTIONS = (
@@ -109,6 +111,7 @@ def _page(
         "leaf": str(current.leaf_id) if current and current.leaf_id else None,
         "max_chars": settings.CHAT_MAX_CHARS,
         "suggestions": SUGGESTIONS,
+        "takes_images": _takes_images(current),
         "is_guest": person.user is None,
         "is_reviewer": person.user is not None and person.user.has_role("reviewer"),
         "error": error.detail if error else None,
@@ -117,6 +120,16 @@ def _page(
     status = 200 if error is None else 503 if isinstance(error, Busy) else 400
     response = render(request, "feedback/chat.html", context, status=status)
     return _remembered(request, response, person)
+
+
+def _takes_images(current: Conversation | None) -> bool:
+    """Whether the model that will answer takes pictures; for a new chat, whichever it will be."""
+    dealt = current.deployment if current is not None else None
+    if dealt is not None and dealt.state == Deployment.State.SERVING:
+        return images.taken_by(dealt.model_version)
+    serving = selectors.serving(project=settings.CHAT_PROJECT)
+    versions = [one.model_version for one in serving]
+    return bool(versions) and all(images.taken_by(one) for one in versions)
 
 
 def _remembered(request: HttpRequest, response: HttpResponse, person: Person) -> HttpResponse:

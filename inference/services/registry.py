@@ -123,9 +123,12 @@ def artefact_digest(folder: Path) -> str:
 def _described(folder: Path) -> dict[str, Any]:
     """What the chat needs to know of the artefact: its context window, how to sample it."""
     described: dict[str, Any] = {}
-    window = _read(folder / "config.json").get("max_position_embeddings")
+    config = _read(folder / "config.json")
+    window = config.get("max_position_embeddings")
     if isinstance(window, int) and window > 0:
         described["context_window"] = window
+    if isinstance(config.get("vision_config"), dict):
+        described["images"] = True
     generation = _read(folder / "generation_config.json")
     sampling = {
         name: float(generation[name])

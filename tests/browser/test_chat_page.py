@@ -1,5 +1,6 @@
 """The chat page in a real browser, against a staged server that says exactly what a test needs."""
 
+import base64
 import uuid
 from datetime import timedelta
 
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.browser
 
 HOME = str(uuid.UUID(int=7))
 QUESTION, ANSWER, SECOND = (str(uuid.UUID(int=number)) for number in (11, 12, 13))
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 def message(ident: str, role: str, text: str, parent: str | None = None, **more) -> dict:
@@ -60,6 +63,13 @@ class Chat:
         if method == "DELETE":
             self.deleted.append(route.request.url)
             route.fulfill(status=204)
+        elif path.startswith("/api/images/"):
+            pixel = base64.b64decode(PIXEL)
+            if method == "POST":
+                assert route.request.post_data_buffer == pixel
+                route.fulfill(status=201, json={"id": SECOND, "url": f"/api/images/{SECOND}/"})
+            else:
+                route.fulfill(body=pixel, content_type="image/png")
         elif path == "/api/events/":
             self._events(route)
         elif path.endswith("/shares/"):
@@ -547,3 +557,25 @@ def test_all_chats_are_deleted_only_after_a_question(page, eggs):
     page.locator("#erase-dialog").get_by_role("button", name="Delete all").click()
     page.wait_for_url(f"{ORIGIN}/")
     assert chat.deleted == [f"{ORIGIN}/api/own-data/"]
+
+
+def test_a_picture_is_added_shown_and_sent_with_the_words(page, eggs):
+    chat = Chat(page, eggs, takes_images=True)
+    expect(chat.last).to_be_visible()
+    file = {"name": "egg.png", "mimeType": "image/png", "buffer": base64.b64decode(PIXEL)}
+    page.set_input_files("[data-attach] input", file)
+    expect(page.locator(".composer__image img")).to_be_visible()
+    chat.write("What is this?")
+    sent = chat.frame("send")
+    assert sent["images"] == [SECOND]
+    expect(page.locator(".composer__image")).to_have_count(0)
+    chat.socket.say(type="error", detail="Not now.", code="invalid", request=sent["id"])
+    expect(page.locator(".composer__image")).to_have_count(1)
+    page.get_by_role("button", name="Remove the picture").click()
+    expect(page.locator(".composer__image")).to_have_count(0)
+
+
+def test_where_the_model_takes_no_pictures_there_is_no_button(page, eggs):
+    Chat(page, eggs)
+    expect(page.locator("#words")).to_be_visible()
+    expect(page.locator("[data-attach]")).to_have_count(0)

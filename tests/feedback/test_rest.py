@@ -248,7 +248,7 @@ def test_sending_a_message_takes_few_queries(alice, served, django_assert_max_nu
     conversation = chat.begin(person=person)
     first = chat.send(person=person, conversation_id=conversation.pk, text="one")
     chat.finish(first.answer.pk, text="1", state="complete")
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         chat.send(person=person, conversation_id=conversation.pk, text="two")
 
 

@@ -1,11 +1,13 @@
 // The chat page: one conversation over one socket. The server's snapshot is the truth; what the
 // person asks for is shown at once, kept in the outbox, and confirmed by what comes back.
 
+import { Attachments } from "feedback/attachments";
 import { Composer } from "feedback/composer";
 import { Copies } from "feedback/copies";
 import { ConversationList } from "feedback/conversations";
 import { Exposure } from "feedback/exposure";
 import { askHindsight } from "feedback/hindsight";
+import { LineStatus } from "feedback/line-status";
 import { Outbox } from "feedback/outbox";
 import { offerErasing } from "feedback/own-data";
 import { NEGATIVE, askWhy, closeWhy } from "feedback/reasons";
@@ -34,6 +36,7 @@ class Chat {
   #thread = new Thread($("#thread"), this.#words);
   #scroller = new Scroller($("#scroll"), $("#jump"));
   #list = new ConversationList($("#conversations"), { toggle: $("#show-list"), main: $("#talk") });
+  #status = new LineStatus($("#status"), this.#words, () => this.#socket?.retryNow());
   #signals = new Signals();
   #exposure = new Exposure($("#scroll"), this.#signals);
   #copies = new Copies($("#thread"), this.#signals);
@@ -41,6 +44,7 @@ class Chat {
   #report = new Report((message, more) => this.#signals.add("report", message, more));
   #draw = everyFrame(() => this.#render());
   #drawPieces = everyFrame(() => this.#thread.drawPieces());
+  #attachments = new Attachments($("#composer"), this.#words);
   #composer = new Composer($("#composer"), {
     draftKey: `draft:${this.#id ?? "new"}`,
     onSend: (text) => this.#send(text),
@@ -52,7 +56,6 @@ class Chat {
     on($("#thread"), "click", "[data-reaction]", (event, button) => this.#react(button));
     on($("#thread"), "click", "[data-target]", (event, button) => this.#select(button.dataset.target));
     on($("#thread"), "submit", ".editor", (event, form) => this.#submitEdit(event, form));
-    on($("#status"), "click", "button", () => this.#socket?.retryNow());
     on(this.#root, "click", "[data-suggestion]", (event, button) => this.#send(button.textContent.trim()));
     on($("#consent"), "change", (event) => this.#consent(event.target.checked));
     on($("#share"), "click", () => this.#openShare());
@@ -75,28 +78,14 @@ class Chat {
   #connect() {
     this.#socket = new LiveSocket(`/ws/chat/${this.#id}/`, {
       onMessage: (frame) => this.#receive(frame),
-      onState: (state, detail) => this.#line(state, detail),
+      onState: (state) => this.#line(state),
     });
   }
 
   #line(state) {
     this.#ready = false;
-    const words = { waiting: this.#words.waiting, offline: this.#words.offline,
-      refused: this.#words.refused };
-    const box = $("#status");
-    clearTimeout(this.slow);
-    if (state === "connecting") {
-      // A quick connection needs no words.
-      this.slow = setTimeout(() => { if (!this.#ready) this.#say(box, this.#words.connecting); }, 1200);
-    } else if (words[state]) this.#say(box, words[state], state === "waiting");
+    this.#status.show(state);
     this.#draw();
-  }
-
-  #say(box, text, retry = false) {
-    $("span", box).textContent = text;
-    $("button", box).hidden = !retry;
-    if (box.hidden) announce(text);
-    box.hidden = false;
   }
 
   #request(asked) {
@@ -121,8 +110,7 @@ class Chat {
   }
 
   #snapshot({ conversation, messages, leaf }) {
-    clearTimeout(this.slow);
-    $("#status").hidden = true;
+    this.#status.hide();
     this.#ready = true;
     this.#tree.load({ messages, leaf });
     for (const message of messages) this.#outbox.confirm(message);
@@ -193,10 +181,15 @@ class Chat {
 
   #error({ detail, request }) {
     const frame = request ? this.#outbox.remove(request) : null;
-    if (frame?.type === "send" || frame?.type === "edit") this.#composer.restore(frame.text);
+    if (frame?.type === "send" || frame?.type === "edit") this.#restore(frame);
     toast(detail || this.#words.error, { seconds: 8 });
     if (frame?.type === "react") this.#resume();
     this.#draw();
+  }
+
+  #restore({ text, images }) {
+    this.#composer.restore(text);
+    this.#attachments.restore(images);
   }
 
   #title(title) {
@@ -215,11 +208,20 @@ class Chat {
       toast(this.#words.wait);
       return false;
     }
+    if (this.#attachments.busy) {
+      toast(this.#words.uploading);
+      return false;
+    }
     if (!this.#id) return this.#open(text);
-    const parent = this.#tree.leaf;
-    this.#request({ type: "send", text, parent });
+    this.#ask(text, this.#tree.leaf);
     this.#scroller.toEnd();
     return true;
+  }
+
+  #ask(text, parent) {
+    const images = this.#attachments.ids;
+    this.#request({ type: "send", text, parent, ...(images.length ? { images } : {}) });
+    this.#attachments.clear();
   }
 
   /** The first message makes the conversation; until it exists the words stay in the field. */
@@ -235,7 +237,7 @@ class Chat {
         history.replaceState(null, "", `/c/${id}/`);
         this.#composer.rename(`draft:${id}`);
         this.#connect();
-        this.#request({ type: "send", text, parent: null });
+        this.#ask(text, null);
       })
       .catch((error) => {
         this.#composer.restore(text);
@@ -301,7 +303,7 @@ class Chat {
         break;
       case "withdraw": {
         const frame = this.#outbox.remove(pending);
-        if (frame) this.#composer.restore(frame.text);
+        if (frame) this.#restore(frame);
         this.#draw();
         break;
       }

@@ -38,6 +38,7 @@ export class MessageView {
     this.element.toggleAttribute("data-last", place.last);
     this.element.setAttribute("aria-busy", String(!FINAL.has(message.state)));
     this.#showText(message);
+    this.#showImages(message);
     this.#showNotice(message, place);
     this.#showVersions(message, place);
     this.#showReactions(message);
@@ -80,6 +81,15 @@ export class MessageView {
     if (this.#shown.kind === "text" && coming === message.text) return;
     this.#pieces = "";
     this.#setText(message.text);
+  }
+
+  #showImages({ images }) {
+    if (!images?.length || $(".message__images", this.element)) return;
+    this.body.before(el("div", { class: "message__images" }, ...images.map((image, index) =>
+      el("a", { href: image.url }, el("img", {
+        src: image.url, width: image.width, height: image.height, loading: "lazy",
+        alt: `${this.#words.picture} ${index + 1}`,
+      })))));
   }
 
   #setText(text) {
