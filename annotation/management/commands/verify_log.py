@@ -6,7 +6,7 @@ from argparse import RawDescriptionHelpFormatter
 from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import Project
-from annotation.services import log_check
+from annotation.services import log, log_check
 from config.errors import DomainError
 
 EXAMPLE = """\
@@ -36,9 +36,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser) -> None:
         parser.add_argument("--project", help="compare the rows of this project only")
         parser.add_argument("--expect", default="", help="a head noted earlier, position:hash")
+        parser.add_argument("--head", action="store_true", help="print the head, and check nothing")
         parser.add_argument("--json", action="store_true", help="print one object, last")
 
     def handle(self, *args, **options) -> None:
+        if options["head"]:
+            log.seal()
+            self.stdout.write(str(log.head()))
+            return
         project = None
         if options["project"]:
             project = Project.objects.filter(slug=options["project"]).first()
@@ -66,4 +71,5 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(found.summary()))
         if wrong:
             raise CommandError(f"The log does not hold: {', '.join(wrong)}.", returncode=1)
-        self.stdout.write("The log is intact.") if not options["json"] else None
+        if not options["json"]:
+            self.stdout.write("The log is intact.")
