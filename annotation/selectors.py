@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import CharField, Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models import CharField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Cast
 
-from annotation.models import Judgment, LogEntry, Project, PromptItem, Task
+from annotation.models import Candidate, Judgment, LogEntry, Project, PromptItem, Task
 from config.models import User
 
 CHUNK = 1000
@@ -56,19 +56,10 @@ def preferences(
 
     With `until`, the judgments as they stood at that moment: later ones left out, ones undone
     later still in. With `position`, as they stood at that position of the log: the same position
-    gives the same records whenever it is asked, until someone's data is erased.
+    gives the same records whenever it is asked, until someone's data is erased. Where a reviewer
+    has decided on a task, the verdict stands alone.
     """
-    rows = Judgment.objects.filter(project__in=list(project_ids), kind="pairwise", surplus=False)
-    if position is not None:
-        rows = rows.filter(_said_by(position, "stored"), ~_said_by(position, *_ENDED))
-    elif until is None:
-        rows = rows.filter(withdrawn_at=None, superseded_by=None)
-    if until is not None:
-        rows = rows.filter(
-            Q(withdrawn_at=None) | Q(withdrawn_at__gt=until),
-            Q(superseded_by=None) | Q(superseded_by__created_at__gt=until),
-            created_at__lte=until,
-        )
+    rows = _with_verdicts(list(project_ids), until, position)
     rows = (
         rows.select_related("task", "pairwise", "annotator")
         .prefetch_related("task__candidates")
@@ -93,6 +84,108 @@ def preferences(
 
 
 _ENDED = ("withdrawn", "superseded", "erased")
+
+
+def _standing(project_ids: list[int], until: datetime | None, position: int | None) -> QuerySet:
+    """Pairwise judgments as they stood, verdicts of reviewers among them."""
+    rows = Judgment.objects.filter(project__in=project_ids, kind="pairwise", surplus=False)
+    if position is not None:
+        rows = rows.filter(_said_by(position, "stored"), ~_said_by(position, *_ENDED))
+    elif until is None:
+        rows = rows.filter(withdrawn_at=None, superseded_by=None)
+    if until is not None:
+        rows = rows.filter(
+            Q(withdrawn_at=None) | Q(withdrawn_at__gt=until),
+            Q(superseded_by=None) | Q(superseded_by__created_at__gt=until),
+            created_at__lte=until,
+        )
+    return rows
+
+
+def _with_verdicts(
+    project_ids: list[int], until: datetime | None, position: int | None
+) -> QuerySet:
+    """The same, and of a task with a verdict nothing but the verdict."""
+    rows = _standing(project_ids, until, position)
+    verdicts = rows.filter(source=Judgment.Source.REVIEW, task=OuterRef("task"))
+    return rows.filter(Q(source=Judgment.Source.REVIEW) | ~Exists(verdicts))
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What people's words are worth on pairwise tasks, and what the tasks come to.
+
+    `weights` in [0, 1] by annotator id; whoever is not in it counts in full (1). `soft` gives, by
+    task id, the probability of each outcome: candidate ids, "tie", "both_bad"; they sum to 1.
+    """
+
+    weights: dict[int, float]
+    soft: dict[int, dict[int | str, float]]
+    method: str
+
+
+def trust(
+    *,
+    project_ids: Iterable[int],
+    until: datetime | None = None,
+    position: int | None = None,
+) -> Trust:
+    """Reliability of annotators and soft labels of tasks, from the judgments that `preferences`
+    gives for the same arguments; the same judgments give the same numbers.
+
+    A verdict settles its task and says nothing about its reviewer. Loads pandas and crowd-kit:
+    for workers and commands, not for requests.
+    """
+    from annotation.quality.labels import labels_of
+    from annotation.quality.reliability import fitted
+
+    ids = list(project_ids)
+    rows = (
+        _standing(ids, until, position)
+        .order_by("created_at", "id")
+        .values_list(
+            "task_id", "annotator_id", "pairwise__outcome", "pairwise__preferred__position",
+            "pairwise__preferred_id", "source",
+        )
+    )  # fmt: skip
+    triples, verdicts = [], {}
+    sides: dict[int, dict[str, int]] = defaultdict(dict)
+    for task, who, outcome, place, preferred, source in rows.iterator(chunk_size=CHUNK):
+        said = outcome if place is None else f"side {place}"
+        if preferred is not None:
+            sides[task][said] = preferred
+        if source == Judgment.Source.REVIEW:
+            verdicts[task] = preferred or outcome
+        else:
+            triples.append((task, who, said))
+    if not triples:
+        return Trust({}, {task: {said: 1.0} for task, said in verdicts.items()}, "majority")
+    labels = labels_of(triples)
+    found = fitted(labels)
+    lacking = [task for task in labels.units if len(sides[task]) < 2]
+    candidates = Candidate.objects.filter(task__in=lacking).values_list("task_id", "position", "pk")
+    for task, place, pk in candidates:
+        sides[task][f"side {place}"] = pk
+    soft = {
+        task: {
+            sides[task].get(value, value): float(p)
+            for value, p in zip(labels.values, row, strict=True)
+            if value in sides[task] or not value.startswith("side ")
+        }
+        for task, row in zip(labels.units, found.soft, strict=True)
+    }
+    soft |= {task: {said: 1.0} for task, said in verdicts.items()}
+    return Trust(found.weight_of(labels), soft, found.method)
+
+
+def reliability(
+    project_ids: Iterable[int],
+    *,
+    until: datetime | None = None,
+    position: int | None = None,
+) -> dict[int, float]:
+    """Weights in [0, 1] by annotator id; see `trust`."""
+    return trust(project_ids=project_ids, until=until, position=position).weights
 
 
 def _said_by(position: int, *actions: str) -> Exists:
@@ -157,6 +250,7 @@ def counts_of(project_ids: Iterable[int]) -> dict[int, dict[str, int]]:
     judged = (
         Judgment.objects.standing()
         .filter(project__in=ids)
+        .exclude(source=Judgment.Source.REVIEW)  # verdicts fill no place of a task
         .order_by()
         .values("project_id")
         .annotate(judgments=Count("id"), people=Count("annotator", distinct=True))
@@ -174,7 +268,8 @@ def counts_of(project_ids: Iterable[int]) -> dict[int, dict[str, int]]:
 
 def given(project_id: int) -> int:
     """How many judgments of a project stand."""
-    return Judgment.objects.standing().filter(project=project_id).count()
+    rows = Judgment.objects.standing().filter(project=project_id)
+    return rows.exclude(source=Judgment.Source.REVIEW).count()
 
 
 def judged_by(user: User, *, since: datetime) -> dict[int, int]:

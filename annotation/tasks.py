@@ -17,3 +17,22 @@ def seal() -> int:
     from annotation.services import log
 
     return log.seal()
+
+
+@shared_task(ignore_result=True)
+def measure(project_id: int) -> None:
+    """Make the quality report of a project."""
+    from annotation.models import Project
+    from annotation.services import quality
+
+    project = Project.objects.filter(pk=project_id).first()
+    if project is not None:
+        quality.measure(project)
+
+
+@shared_task(ignore_result=True)
+def tend() -> int:
+    """See to what judgments leave behind: disagreement written down, exercises settled."""
+    from annotation.services import tending
+
+    return tending.tend_all()

@@ -11,6 +11,7 @@ _INSIDE = {"/annotate/": ("/annotate/", "/manage/", "/my-work/")}
 _ROOMS = (
     ("/", _("Chat"), None),
     ("/annotate/", _("Annotate"), Role.ANNOTATOR),
+    ("/review/", _("Review"), Role.REVIEWER),
     ("/console/", _("Console"), Role.RESEARCHER),
 )
 

@@ -311,3 +311,38 @@ def by_unit(rows) -> dict:
     for unit, person, value in rows:
         found[unit][person] = value
     return dict(found)
+
+
+def each_person(rows) -> dict:
+    """How far each person agrees with the others, as an `Estimate` a person.
+
+    `rows` are (unit, first, second, score in [0, 1] or None) of every two people on every unit;
+    a person's value is the mean over their units of the mean over the others there.
+    """
+    found: dict = defaultdict(lambda: defaultdict(list))
+    for unit, first, second, value in rows:
+        if value is not None:
+            found[first][unit].append(value)
+            found[second][unit].append(value)
+    estimates = {}
+    for person, units in found.items():
+        means = np.array([float(np.mean(values)) for values in units.values()])
+        pairs = sum(map(len, units.values()))
+        estimates[person] = Estimate.of(means.mean(), bootstrap_mean(means), len(means), pairs)
+    return estimates
+
+
+def pair_scores(labels: Labels, *, ordered: bool = False, most: int = 300_000):
+    """(unit, first, second, score) of every two labels of a unit: 1 for equal, else 0 or, for
+    `ordered` values, 1 less their distance over the range. At most `most` rows."""
+    i, j = labels.pairs()
+    i, j = i[:most], j[:most]
+    if ordered:
+        reach = max(len(labels.values) - 1, 1)
+        scores = 1 - np.abs(labels.value[i] - labels.value[j]) / reach
+    else:
+        scores = (labels.value[i] == labels.value[j]).astype(float)
+    names = labels.people
+    for a, b, value in zip(i, j, scores, strict=True):
+        first, second = names[labels.person[a]], names[labels.person[b]]
+        yield int(labels.unit[a]), first, second, float(value)

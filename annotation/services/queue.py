@@ -19,7 +19,7 @@ from django.db.models import Q
 
 from annotation import bodies
 from annotation.models import Assignment, Draft, Judgment, Project, Task
-from annotation.services import log, parts
+from annotation.services import calibration, log, parts
 from annotation.services.leases import (
     complete,
     copy_for,
@@ -60,7 +60,7 @@ REFUSALS = {
     "archived": "The project is archived.",
     "paused": "The project is paused. Your work is kept; come back later.",
     "person paused": "A reviewer paused your work in this project. Your work is kept.",
-    "calibrating": "You have done the exercise. A reviewer looks at it before you go on.",
+    "calibrating": "You have done the exercise. 'My quality' says how it went and what comes next.",
 }
 
 
@@ -85,6 +85,8 @@ def claim(*, project: str, by: User) -> Assignment | None:
     The returned assignment has `.task` with `.project` and `.in_order`, its candidates as shown.
     """
     outcome, assignment, task = _ask(project, by)
+    if outcome == "calibrating" and calibration.settle_for(project=project, user=by):
+        outcome, assignment, task = _ask(project, by)
     if outcome == "none":
         # Before the answer is 'none left', a second look waits for rows that others hold at this
         # moment, since they may leave room.

@@ -129,9 +129,9 @@ def test_an_unknown_theme_is_ignored(db):
         (None, ["/"]),
         (Role.MEMBER, ["/"]),
         (Role.ANNOTATOR, ["/", "/annotate/"]),
-        (Role.REVIEWER, ["/", "/annotate/"]),
-        (Role.RESEARCHER, ["/", "/annotate/", "/console/"]),
-        (Role.ADMIN, ["/", "/annotate/", "/console/"]),
+        (Role.REVIEWER, ["/", "/annotate/", "/review/"]),
+        (Role.RESEARCHER, ["/", "/annotate/", "/review/", "/console/"]),
+        (Role.ADMIN, ["/", "/annotate/", "/review/", "/console/"]),
     ],
 )
 def test_people_see_the_rooms_of_their_role(role, rooms):
