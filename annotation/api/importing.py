@@ -38,9 +38,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from annotation import policies
+from annotation.api.permissions import Manages
 from annotation.api.projects import Untouched
 from annotation.services import imports, previews
-from config.auth import scope
 from config.errors import Invalid
 
 ANY = OpenApiTypes.OBJECT
@@ -60,7 +60,7 @@ def _file(request) -> BinaryIO:
 
 
 class ImportingView(APIView):
-    permission_classes = [scope("research")]
+    permission_classes = [Manages]
     parser_classes = [Untouched]
 
 
@@ -73,7 +73,7 @@ class PreviewView(ImportingView):
     )
     def post(self, request, slug):
         """What an import of this file would do, from its first megabyte. Nothing is stored."""
-        row = policies.access_project(slug=slug, by=request.user)
+        row = policies.managed_project(slug=slug, by=request.user)
         query = request.query_params
         stream = _file(request)
         sent = _length(request, stream)
@@ -113,7 +113,7 @@ class ImportView(ImportingView):
     )
     def post(self, request, slug):
         """The whole file, streamed; all or nothing unless `?partial=1`."""
-        row = policies.access_project(slug=slug, by=request.user)
+        row = policies.managed_project(slug=slug, by=request.user)
         query = request.query_params
         stream, name = _file(request), query.get("format", "")
         if not name:

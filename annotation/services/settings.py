@@ -1,6 +1,5 @@
 """What a project's settings may be, checked in one place for pages, REST and commands."""
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,7 +44,7 @@ def _share(high: float) -> Callable[[Any], float]:
     def rule(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError("must be a number")
-        if not math.isfinite(value) or not 0 <= value <= high:
+        if not 0 <= value <= high:  # neither NaN nor infinity passes
             raise ValueError(f"must be from 0 to {high:g}")
         return float(value)
 
