@@ -112,7 +112,9 @@ BEGIN
             {_pick("t.is_calibration AND t.state <> 'withdrawn'", "t.id", "")}
             v_grow := v_task IS NOT NULL;
         END IF;
-        IF v_task IS NULL AND v_done > 0 THEN
+        IF v_task IS NULL AND EXISTS (
+            SELECT 1 FROM annotation_task t WHERE t.project_id = v.id AND t.is_calibration)
+        THEN
             outcome := 'calibrating';
             RETURN;
         END IF;

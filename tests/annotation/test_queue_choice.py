@@ -215,19 +215,24 @@ def exercise(set_up, fill, gold):
     return gold(3, is_calibration=True), fill(2)
 
 
-def test_a_newcomer_does_the_exercise_first_and_then_waits(alice, ben, exercise, work):
-    tasks, _ = exercise
-    for person in (alice, ben):  # room for everyone
-        with pytest.raises(Conflict, match="exercise"):
-            work(person)
-        done = Judgment.objects.of(person).values_list("task", flat=True)
-        assert set(done) == {tasks[0].pk, tasks[1].pk}
+def test_a_newcomer_whose_answers_match_goes_on_to_the_work(alice, ben, exercise, work):
+    tasks, ordinary = exercise
+    assert work(alice) == [*tasks[:2], *ordinary]
+    assert work(ben) == tasks[:2]  # room for everyone
 
 
-def test_who_passed_the_exercise_goes_on_to_the_work(alice, project, exercise, work):
-    _, ordinary = exercise
+def test_a_newcomer_whose_answers_do_not_match_is_kept_from_the_work(
+    alice, project, exercise, claim, submit
+):
+    tasks, ordinary = exercise
+    for task in tasks[:2]:
+        lease = claim(alice)
+        assert lease.task == task
+        submit(lease)
+    with pytest.raises(Conflict, match="exercise"):
+        claim(alice)
     project.memberships.filter(user=alice).update(calibrated_at=timezone.now())
-    assert work(alice) == ordinary
+    assert claim(alice).task == ordinary[0]
 
 
 def test_without_exercise_tasks_nobody_is_kept_waiting(alice, set_up, fill, work):

@@ -161,7 +161,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(VERBS), st.integers(0, 2)), max_size=
 
 @pytest.mark.django_db
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     steps=STEPS,
