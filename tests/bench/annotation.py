@@ -10,6 +10,7 @@ and latencies depend on what else the machine does, which `others` tells in core
 import asyncio
 import json
 import random
+import re
 import time
 from collections import Counter, defaultdict
 
@@ -108,18 +109,30 @@ def researcher(served: Served) -> Client:
     return Client(served.port, headers={"Authorization": f"Bearer {secret}"})
 
 
+def _candidates(slug: str):
+    from annotation.models import Candidate
+
+    return Candidate.objects.filter(task__project__slug=slug).values_list("id", "task_id")
+
+
 class Loop:
     """One run: what was handed out, what was accepted, how long each call took."""
 
     def __init__(self, slug: str, *, warm: float, seconds: float, joined: bool):
         self.slug, self.joined = slug, joined
-        self.start = time.perf_counter()
-        self.opens, self.ends = self.start + warm, self.start + warm + seconds
+        self.warm, self.seconds = warm, seconds
+        self.tasks: dict[int, int] = {}  # candidate -> task, where the page does not say
         self.handed: dict[str, set[str]] = defaultdict(set)
         self.accepted: dict[tuple[int, str], str] = {}
         self.unsure: set[tuple[int, str]] = set()
         self.took: dict[str, list[float]] = {"claim": [], "submit": []}
         self.errors: Counter = Counter()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the clock."""
+        start = time.perf_counter()
+        self.opens, self.ends = start + self.warm, start + self.warm + self.seconds
 
     async def timed(self, kind: str, coroutine):
         begun = time.perf_counter()
@@ -173,6 +186,50 @@ class Loop:
         return answer["next"] if self.joined else None
 
 
+class PageLoop(Loop):
+    """The same through the page's own door: one request sends a judgment and brings the next
+    desk as HTML. Needs sessions."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.tasks = dict(_candidates(self.slug))
+
+    async def work(self, person: Person) -> None:
+        chance = random.Random(person.name)
+        path = f"/annotate/{self.slug}/step/"
+        try:
+            desk = await self.timed("claim", person.client.call("POST", path, {"do": "next"}))
+            while time.perf_counter() < self.ends:
+                form = self._form(desk["html"])
+                if form is None:
+                    return
+                preferred = chance.choice(form["candidates"])
+                mine = (self.tasks[preferred], person.pseudonym)
+                self.handed[mine[0]].add(person.name)
+                self.unsure.add(mine)
+                body = {"outcome": "preferred", "preferred": preferred, "strength": 2}
+                step = {"do": "submit", "assignment": form["assignment"], "key": form["key"]}
+                sent = person.client.call("POST", path, {**step, "body": body})
+                desk = await self.timed("submit", sent)
+                self.accepted[mine] = preferred
+                self.unsure.discard(mine)
+        except (WireError, OSError, asyncio.IncompleteReadError) as exc:
+            self.errors[str(exc)[:120]] += 1
+            await person.client.close()
+
+    def _form(self, html: str) -> dict | None:
+        assignment = re.search(r'data-assignment="([^"]+)"', html)
+        key = re.search(r'data-key-of-send="([^"]+)"', html)
+        ids = sorted({int(found) for found in re.findall(r'value="(\d+):2"', html)})
+        if not (assignment and key and ids):
+            return None
+        return {
+            "assignment": assignment[1],
+            "key": key[1],
+            "candidates": ids,
+        }
+
+
 def spread(times: list[float]) -> dict:
     """Milliseconds: the median and the tail."""
     ranked = sorted(times)
@@ -197,8 +254,10 @@ async def one_run(
         if status != 201:
             raise WireError(f"import: {status} {answer[:300]!r}")
     figures["import"] = {"tasks_per_s": round(count / meter.seconds), **meter.figures()}
+    door = options.pop("door")
+    loop = (PageLoop if door == "page" else Loop)(slug, **options)
     with Meter(served) as meter:
-        loop = Loop(slug, **options)
+        loop.begin()
         await asyncio.gather(*(loop.work(person) for person in crew))
     labels = len(loop.accepted)
     figures["labelling"] = {
@@ -307,9 +366,6 @@ async def _all(served: Served, sizes: list[int], tasks: int, login: str, **optio
 
 def run(arguments) -> list[dict]:
     """The part `annotation` of the benchmarks."""
-    import os
-
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # the driver looks things up between its runs
     sizes = [int(size) for size in arguments.people.split(",")]
     with serving() as served:
         return asyncio.run(
@@ -321,5 +377,6 @@ def run(arguments) -> list[dict]:
                 warm=arguments.warm,
                 seconds=arguments.seconds,
                 joined=arguments.joined,
+                door=arguments.door,
             )
         )
