@@ -21,12 +21,13 @@ class Role(models.TextChoices):
 
 ROLE_ORDER = [role.value for role in Role]
 
+#: "react" alone may stand in the pages of other sites: it can judge answers and do nothing else.
 ROLE_SCOPES = {
-    Role.MEMBER: {"feedback"},
-    Role.ANNOTATOR: {"feedback", "annotate"},
-    Role.REVIEWER: {"feedback", "annotate", "review"},
-    Role.RESEARCHER: {"feedback", "annotate", "review", "research"},
-    Role.ADMIN: {"feedback", "annotate", "review", "research", "admin"},
+    Role.MEMBER: {"react", "feedback"},
+    Role.ANNOTATOR: {"react", "feedback", "annotate"},
+    Role.REVIEWER: {"react", "feedback", "annotate", "review"},
+    Role.RESEARCHER: {"react", "feedback", "annotate", "review", "research"},
+    Role.ADMIN: {"react", "feedback", "annotate", "review", "research", "admin"},
 }
 SCOPES = sorted(ROLE_SCOPES[Role.ADMIN])
 

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from feedback import events
 from feedback.present import message_json
-from feedback.services import arena, generation, images, leaderboard, trust
+from feedback.services import arena, generation, images, leaderboard, trust, webhooks
 from feedback.threads import in_loop
 
 
@@ -22,6 +22,12 @@ def sweep() -> int:
 def sweep_images() -> int:
     """Forget pictures that were never sent."""
     return images.sweep()
+
+
+@shared_task
+def send_webhooks() -> int:
+    """Tell other systems of reactions and votes; again later where nobody answered."""
+    return webhooks.send_due()
 
 
 @shared_task

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from feedback.api import completions, images, own_data, shares, signals
+from feedback.api import completions, images, own_data, shares, signals, webhooks
 from feedback.api import views as api
 from feedback.views import chat, reports, shared
 
@@ -31,6 +31,8 @@ urlpatterns = [
     path("api/images/", images.ImagesView.as_view(), name="images"),
     path("api/images/<uuid:image_id>/", images.ImageView.as_view(), name="image-detail"),
     path("s/<str:token>/<uuid:image_id>/", shared.shared_image, name="shared-image"),
+    path("api/webhooks/", webhooks.WebhooksView.as_view(), name="webhooks"),
+    path("api/webhooks/<uuid:webhook_id>/", webhooks.WebhookView.as_view(), name="webhook-detail"),
     path("api/events/", signals.EventsView.as_view(), name="events"),
     path("api/own-data/", own_data.OwnDataView.as_view(), name="own-data"),
     path(

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig
-from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
@@ -38,17 +38,29 @@ class _Refused(Exception):
         self.message, self.status, self.code, self.param = message, status, code, param
 
 
-def door(method: str) -> Callable[[View], Callable]:
-    """Authorise by key, answer errors in the protocol's own shape."""
+def door(
+    method: str, *, scopes: tuple[str, ...] = ("feedback",), from_anywhere: bool = False
+) -> Callable[[View], Callable]:
+    """Authorise by key, answer errors in the protocol's own shape.
+
+    The key needs one of `scopes`. With `from_anywhere`, pages of other sites may call: no cookie
+    is read here, so they can do no more than their key.
+    """
 
     def decorate(view: View) -> Callable:
         @csrf_exempt
         @wraps(view)
         async def guarded(request: HttpRequest) -> HttpResponseBase:
+            if from_anywhere and request.method == "OPTIONS":
+                return _open_to_all(HttpResponse(status=204), method)
+            response = await answered(request)
+            return _open_to_all(response, method) if from_anywhere else response
+
+        async def answered(request: HttpRequest) -> HttpResponseBase:
             try:
                 if request.method != method:
                     raise _Refused(f"Use {method}.", status=405, code="method_not_allowed")
-                return await view(request, await in_thread(_user, request))
+                return await view(request, await in_thread(_user, request, scopes))
             except _Refused as exc:
                 return _error(exc.message, exc.status, exc.code, exc.param)
             except RequestDataTooBig:
@@ -118,7 +130,7 @@ async def chat_completions(request: HttpRequest, user: User) -> HttpResponseBase
     return JsonResponse(body)
 
 
-@door("POST")
+@door("POST", scopes=("feedback", "react"), from_anywhere=True)
 async def feedback(request: HttpRequest, user: User) -> JsonResponse:
     """What the caller, or somebody behind it, thinks of an answer given to this key."""
     wanted = forms.feedback(_body(request))
@@ -195,7 +207,15 @@ def _usage(writing: generation.Generation) -> dict | None:
     }
 
 
-def _user(request: HttpRequest) -> User:
+def _open_to_all(response: HttpResponseBase, method: str) -> HttpResponseBase:
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Access-Control-Allow-Methods"] = method
+    response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+    response["Access-Control-Max-Age"] = "86400"
+    return response
+
+
+def _user(request: HttpRequest, scopes: tuple[str, ...]) -> User:
     words = request.headers.get("Authorization", "").split()
     key = None
     if len(words) == 2 and words[0].lower() == "bearer":
@@ -204,8 +224,9 @@ def _user(request: HttpRequest) -> User:
     if key is None:
         raise _Refused("Send a valid key: 'Authorization: Bearer KEY'.", status=401,
                        code="invalid_api_key")  # fmt: skip
-    if "feedback" not in set(key.scopes) & key.user.scopes:
-        raise _Refused("This key lacks the scope 'feedback'.", status=403, code="missing_scope")
+    if not set(scopes) & set(key.scopes) & key.user.scopes:
+        raise _Refused(f"This key lacks the scope '{scopes[0]}'.", status=403,
+                       code="missing_scope")  # fmt: skip
     return key.user
 
 

@@ -7,10 +7,12 @@ from feedback.models.messages import Message
 from feedback.models.shares import Share
 from feedback.models.trust import ReactionTrust
 from feedback.models.votes import Battle, Leaderboard, Vote
+from feedback.models.webhooks import Delivery, Webhook
 
 __all__ = [
     "Battle",
     "Conversation",
+    "Delivery",
     "Event",
     "Image",
     "Leaderboard",
@@ -19,4 +21,5 @@ __all__ = [
     "ReportRuling",
     "Share",
     "Vote",
+    "Webhook",
 ]

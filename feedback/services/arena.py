@@ -24,7 +24,7 @@ from feedback.models import Battle, Conversation, Message, Vote
 from feedback.people import Person
 from feedback.present import message_json
 from feedback.selectors import guest_pseudonym
-from feedback.services import chat
+from feedback.services import chat, webhooks
 from feedback.services.leaderboard import chances
 from feedback.text import checked
 from feedback.tree import FINAL, Tree
@@ -155,6 +155,7 @@ def vote(
             leaf=liked, updated_at=timezone.now()
         )
         hand_over(given)
+        webhooks.note_vote(given)
     return given, True
 
 

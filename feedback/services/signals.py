@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from config.errors import Conflict, DomainError, Invalid
 from feedback.models import Event, Message
 from feedback.people import Person
+from feedback.services import webhooks
 from feedback.text import storable
 from feedback.tree import FINAL
 from feedback.vocabulary import REACTIONS, VERDICTS
@@ -72,6 +73,8 @@ def record(*, person: Person, signal: Signal) -> bool:
     try:
         with transaction.atomic():
             _row(person, signal).save(force_insert=True)
+            if signal.kind in webhooks.REACTION_KINDS:
+                webhooks.note_reactions([signal.client_event])
     except IntegrityError:
         earlier = Event.objects.filter(client_event=signal.client_event).first()
         if earlier is None or not signal.names(earlier):
@@ -182,6 +185,9 @@ def _store(person: Person, signals: list[Signal]) -> list[Outcome]:
         rows.append(row)
         outcomes.append(Outcome(signal.client_event, "stored"))
     Event.objects.bulk_create(rows, ignore_conflicts=True)
+    reactions = [row.client_event for row in rows if row.kind in webhooks.REACTION_KINDS]
+    if reactions:
+        webhooks.note_reactions(reactions)
     return outcomes
 
 

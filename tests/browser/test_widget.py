@@ -1,0 +1,90 @@
+"""The reaction widget on a page of somebody else's site."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.pages import ORIGIN, running_browser
+
+pytestmark = pytest.mark.browser
+
+SCRIPT = Path(__file__).resolve().parents[2] / "static/js/widget/reactions.js"
+ANSWER = "chatcmpl-" + "0" * 32
+SITE = "http://127.0.0.1:8124/"
+PAGE = f"""<!doctype html><title>Elsewhere</title>
+<script src="{ORIGIN}/static/js/widget/reactions.js" data-key="pk-public" defer></script>
+<p>An answer.</p><span data-preferendum="{ANSWER}"></span>"""
+
+
+class Site:
+    """A page elsewhere, and our door that it calls."""
+
+    def __init__(self, page):
+        self.page = page
+        self.told: list[tuple[dict, dict]] = []
+        self.away = False
+        page.route(f"{SITE}**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.route(f"{ORIGIN}/**", self._ours)
+        page.goto(SITE)
+
+    def _ours(self, route) -> None:
+        headers = {
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Headers": "*, Authorization",
+        }
+        if route.request.url.endswith("reactions.js"):
+            route.fulfill(body=SCRIPT.read_text(), content_type="text/javascript")
+        elif route.request.method == "OPTIONS":
+            route.fulfill(status=204, headers=headers)
+        elif self.away:
+            route.abort()
+        else:
+            self.told.append((route.request.headers, route.request.post_data_json))
+            route.fulfill(status=201, json={}, headers=headers)
+
+
+@pytest.fixture
+def site():
+    with running_browser() as browser:
+        context = browser.new_context()
+        yield Site(context.new_page())
+        context.close()
+
+
+def test_a_press_tells_the_reaction_with_the_key_and_a_second_takes_it_back(site):
+    good = site.page.get_by_role("button", name="Good answer")
+    good.click()
+    expect(good).to_have_attribute("aria-pressed", "true")
+    headers, body = site.told[0]
+    assert headers["authorization"] == "Bearer pk-public"
+    assert "cookie" not in headers
+    assert (body["completion_id"], body["reaction"]) == (ANSWER, "like")
+    assert uuid.UUID(body["id"])
+    good.click()
+    expect(good).to_have_attribute("aria-pressed", "false")
+    assert site.told[1][1]["value"] == 0
+
+
+def test_answers_that_come_later_get_their_buttons_too(site):
+    expect(site.page.get_by_role("button", name="Bad answer")).to_have_count(1)
+    site.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('span'),"
+        " {id: 'later'})); document.querySelector('#later').dataset.preferendum = 'chatcmpl-2';"
+        " document.body.append(document.createElement('hr'))"
+    )
+    expect(site.page.locator("#later button")).to_have_count(2)
+
+
+def test_what_cannot_be_told_now_is_told_at_the_next_visit(site):
+    site.away = True
+    bad = site.page.get_by_role("button", name="Bad answer")
+    bad.click()
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    assert site.told == []
+    site.away = False
+    with site.page.expect_response(f"{ORIGIN}/v1/feedback"):
+        site.page.reload()
+    assert [body["reaction"] for _, body in site.told] == ["dislike"]
+    assert site.page.evaluate("localStorage.getItem('preferendum:unsent')") == "[]"
