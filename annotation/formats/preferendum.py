@@ -14,6 +14,7 @@ TASK_FIELDS = (
     "gold_note", "is_calibration", "skills", "judgments", "metadata", "state", "source",
     "created_at",
 )  # fmt: skip
+_PLAIN = {"content", "model"}
 CANDIDATE_FIELDS = ("id", "content", "parts", "model", "model_version", "sampling", "logprob")
 
 
@@ -76,6 +77,10 @@ def _candidate(item: object, n: int) -> CandidateIn:
     where = f"candidates[{n}]"
     if isinstance(item, str):
         return CandidateIn(content=item)
+    if isinstance(item, dict) and item.keys() <= _PLAIN:  # as most are
+        content, model = item.get("content"), item.get("model", "")
+        if isinstance(content, str) and isinstance(model, str):
+            return CandidateIn(content=content, model=model)
     if not isinstance(item, dict):
         raise Refused(f"{where} must be an object with content")
     unknown = rest(item, *CANDIDATE_FIELDS)
