@@ -25,8 +25,8 @@ test: ## install what tests need and run all but browser and vLLM tests
 demo: ## the whole loop with simulated people, through the real doors
 	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) manage.py demo $(ARGS)
 
-bench: ## reward models on the published pairs in ../shared/data, beside their baselines
-	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) -m alignment.lab.real_pairs $(DATA) $(ARGS)
+bench: ## benchmarks; by name: make bench PARTS="annotation queue-size export reward-models"
+	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) -m tests.bench $(or $(PARTS),annotation export reward-models) --data $(DATA) $(ARGS)
 
 lint: ## check format and style
 	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && $(PY) -m ruff format --check . && $(PY) -m ruff check .

@@ -1,7 +1,8 @@
 """`python -m tests.bench PART ... [options]`: run benchmarks by name, one JSON object a run.
 
 Parts: annotation (the labelling loop), queue-size (10 thousand tasks beside a million), export
-(many judgments, and the memory it takes), reward-models (published pairs beside baselines).
+(many judgments, and the memory it takes), reward-models (published pairs beside baselines),
+training (our trainer beside TRL on the same rows).
 """
 
 import argparse
@@ -16,6 +17,7 @@ def main() -> int:
 
     parts = {
         "reward-models": reward_models,
+        "training": training,
         "annotation": annotation.run,
         "queue-size": scale.queue_size,
         "export": scale.export,
@@ -37,6 +39,9 @@ def main() -> int:
     parser.add_argument("--sizes", default="10000,1000000", help="tasks, for queue-size")
     parser.add_argument("--judgments", type=int, default=100_000, help="for export")
     parser.add_argument("--data", default="../shared/data", help="for reward-models")
+    parser.add_argument("--only", default="", help="for training: rows whose name holds this")
+    parser.add_argument("--repeats", type=int, default=3, help="for training")
+    parser.add_argument("--threads", type=int, default=1, help="for training")
     parser.add_argument("--out", type=Path, help="keep every run in this JSON file")
     arguments = parser.parse_args()
     results = {name: parts[name](arguments) for name in arguments.parts}
@@ -51,6 +56,13 @@ def reward_models(arguments) -> list[dict]:
 
     line = [sys.executable, "-m", "alignment.lab.real_pairs", arguments.data]
     return [{"status": subprocess.run(line, check=True).returncode}]
+
+
+def training(arguments) -> None:
+    """The part `training`: a table on standard output."""
+    from tests.bench.training import table
+
+    table.run(arguments)
 
 
 if __name__ == "__main__":
