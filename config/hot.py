@@ -94,7 +94,7 @@ def connections() -> Connections:
     loop = asyncio.get_running_loop()
     if loop not in _by_loop:
         pool = settings.DATABASES["default"]["OPTIONS"]["pool"]
-        _by_loop[loop] = Connections(pool["max_size"])
+        _by_loop[loop] = Connections(max(2, pool["max_size"] // 2))
     return _by_loop[loop]
 
 
