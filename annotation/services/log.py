@@ -147,12 +147,12 @@ def entry_for_judgment(
     return _entry(judgment, action, judgment_digest(judgment, rows), actor)
 
 
-def _entry(judgment: Judgment, action: str, digest: bytes, actor: str) -> LogEntry:
+def _entry(row: Judgment | Task, action: str, digest: bytes, actor: str) -> LogEntry:
     return LogEntry(
-        project_id=judgment.project_id,
+        project_id=row.project_id,
         action=action,
-        subject="judgment",
-        subject_id=str(judgment.pk),
+        subject=row._meta.model_name,
+        subject_id=str(row.pk),
         actor=actor,
         digest=digest,
         at=timezone.now(),
@@ -227,10 +227,11 @@ def _follow(judgment: Judgment, action: str, actor: str, digest: str, values: li
         )
 
 
-def erased(judgments: Iterable[Judgment], *, actor: str) -> None:
-    """Say, before they are deleted, that judgments are erased; the log keeps no content of them."""
+def erased(rows: Iterable[Judgment | Task], *, actor: str) -> None:
+    """Say, before they are deleted, that judgments or tasks are erased; the log keeps no content
+    of them. A task's judgments are named besides the task."""
     LogEntry.objects.bulk_create(
-        (_entry(row, LogEntry.Action.ERASED, ZERO, actor) for row in judgments), batch_size=2000
+        (_entry(row, LogEntry.Action.ERASED, ZERO, actor) for row in rows), batch_size=2000
     )
 
 

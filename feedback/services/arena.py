@@ -409,7 +409,7 @@ def settle() -> dict[str, int]:
     erased = 0
     for task in lost.prefetch_related("judgments"):
         with transaction.atomic():
-            log.erased(task.judgments.all(), actor="")
+            log.erased([*task.judgments.all(), task], actor="")
             task.delete()
         erased += 1
     return {"handed": handed, "erased": erased}

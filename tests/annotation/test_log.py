@@ -255,6 +255,10 @@ def test_erased_judgments_are_not_missed_and_their_content_is_gone(worked, adam)
     log.erased(rows, actor=adam.pseudonym)
     Judgment.objects.filter(pk=worked[0].pk).delete()
     assert log_check.verify().intact
+    task = Task.objects.get(pk=worked[1].task_id)
+    log.erased([*task.judgments.all(), task], actor=adam.pseudonym)
+    task.delete()
+    assert log_check.verify().intact
 
 
 def test_the_command_ends_with_code_one_and_names_what_is_wrong(worked):
