@@ -1,6 +1,7 @@
 """The tasks of a project: find, read with their judgments, withdraw, reopen."""
 
 from django.contrib import messages
+from django.db import OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,6 +19,7 @@ from annotation.said import in_words
 from annotation.services import curation, parts
 
 PAGE = 50
+SEARCH_MS = 5000
 
 
 @require_GET
@@ -28,10 +30,11 @@ def table(request: HttpRequest, project: Project) -> HttpResponse:
     found = _found(project, asked)
     if asked["before"].isascii() and asked["before"].isdigit() and len(asked["before"]) < 19:
         found = found.filter(pk__lt=int(asked["before"]))
-    rows = list(found.order_by("-pk").defer("metadata", "gold")[: PAGE + 1])
+    rows, too_long = _read(found.order_by("-pk").defer("metadata", "gold"), limited=asked["q"])
     query = request.GET.copy()
     query.pop("before", None)
     context = {
+        "too_long": too_long,
         "rows": [{"task": row, "prompt": prompt_text(row.prompt)[:300]} for row in rows[:PAGE]],
         "asked": asked,
         "states": Task.State.choices,
@@ -41,6 +44,19 @@ def table(request: HttpRequest, project: Project) -> HttpResponse:
         "is_filtered": any(asked[name] for name in ("q", "state", "kind")),
     }
     return page(request, project, "tasks", context)
+
+
+def _read(found, *, limited: str) -> tuple[list[Task], bool]:
+    """A page of tasks and one more. A search for words reads every text of the project, so it has
+    SEARCH_MS and no more; then True stands beside an empty list."""
+    if not limited:
+        return list(found[: PAGE + 1]), False
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(SEARCH_MS)])
+            return list(found[: PAGE + 1]), False
+    except OperationalError:
+        return [], True
 
 
 def _found(project: Project, asked: dict[str, str]):

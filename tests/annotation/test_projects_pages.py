@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from django.utils import timezone
 
@@ -327,6 +328,15 @@ def test_tasks_are_found_by_words_state_kind_and_id(page, fill):
     assert shown(kind="listwise") == set()
     assert shown(q="\x00", state="nonsense", before="x") == {first.pk, second.pk, third.pk}
     assert "No task is like that" in html(page("tasks/", q="zebra"))
+
+
+def test_a_search_that_takes_too_long_is_given_up(page, fill, monkeypatch):
+    task = fill(1)[0]
+    monkeypatch.setattr("annotation.manage.tasks.SEARCH_MS", 1)
+    slow = RawSQL("pg_sleep(0.2)::text", [])
+    monkeypatch.setattr("annotation.manage.tasks.Cast", lambda *args: slow)
+    assert "takes too long" in html(page("tasks/", q="bread"))
+    assert f"/tasks/{task.pk}/" in html(page("tasks/")), "and the connection is as before"
 
 
 def test_the_table_turns_pages_and_asks_no_more_for_more_rows(

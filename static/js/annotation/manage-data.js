@@ -85,6 +85,11 @@ class Import {
       });
       const found = await answer.json();
       if (signal.aborted) return;
+      const suggested = pairs(found.suggested ?? {});
+      // Records of no known format: what the fields seem to be is tried before anyone is asked.
+      if (answer.ok && !found.good && suggested && !this.#asked.map && found.format === "records") {
+        return this.#look({ format: found.format, map: suggested });
+      }
       if (answer.ok) this.#show(found);
       else this.#refuse(found.detail);
     } catch {
@@ -143,8 +148,8 @@ class Import {
   }
 
   #mapping() {
-    return [...$("#fields").querySelectorAll("select")].filter((choice) => choice.value)
-      .map((choice) => `${choice.dataset.target}:${choice.value}`).join(",");
+    const chosen = [...$("#fields").querySelectorAll("select")];
+    return pairs(Object.fromEntries(chosen.map(({ dataset, value }) => [dataset.target, value])));
   }
 
   // The whole of it -----------------------------------------------------------------------------
@@ -222,6 +227,12 @@ class Import {
     $("#done").focus();
     announce(title);
   }
+}
+
+/** A mapping as the door reads it; names that its spelling cannot hold are left out. */
+function pairs(map) {
+  return Object.entries(map).filter(([, field]) => field && !/[,:]/.test(field))
+    .map(([target, field]) => `${target}:${field}`).join(",");
 }
 
 function size(bytes) {
