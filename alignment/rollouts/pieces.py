@@ -48,7 +48,12 @@ PIECES = (
         "arXiv 2402.03300 eq. 3; arXiv 2503.20783",
         "TRL 1.16 nanstd",
     ),
-    Piece("L2", "alignment.rollouts.advantages.remax", "arXiv 2310.10505 eq. 7", "by hand"),
+    Piece(
+        "L2",
+        "alignment.rollouts.advantages.remax",
+        "arXiv 2310.10505 eq. 7",
+        "exact gradient on a bandit",
+    ),
     Piece("L2", "alignment.rollouts.advantages.leave_signal", "arXiv 2503.14476 eq. 11", "by hand"),
     Piece(
         "L2",

@@ -89,6 +89,8 @@ def ppo(
     if weights is not None:
         losses = losses * weights
     if kl_weight:
+        if ref_logps is None:
+            raise ValueError("a KL weight needs ref_logps")
         losses = losses + kl_weight * k3(logps - ref_logps)
     return aggregate(losses, mask, how, length=length)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from alignment.rollouts import KLBudget, grpo, leave_signal, pairwise, per_answer, rloo
+from alignment.rollouts import KLBudget, grpo, leave_signal, pairwise, per_answer, remax, rloo
 from alignment.rollouts.advantages import gae, token_rewards
 from alignment.rollouts.policy_gradient import (
     aggregate,
@@ -217,6 +217,26 @@ def test_an_unclipped_step_on_policy_has_the_bandits_gradient():
         return ppo(*tokens, advantage, torch.ones(3, 1).bool(), how="sequence")
 
     assert expected_gradient(loss, 3) == pytest.approx(GRADIENT)
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "group mean"])
+def test_baselines_leave_the_gradient_unbiased_up_to_its_length(baseline):
+    def loss(logps, rewards):
+        if baseline == "greedy":
+            advantage = remax(rewards[None], torch.tensor([REWARD[0]]))[0]
+        else:
+            advantage = grpo(rewards[None], normalise=False)[0]
+        return -(advantage * logps).mean()
+
+    # The group's mean holds the answer itself: two thirds of the gradient for three answers.
+    share = 1.0 if baseline == "greedy" else 2 / 3
+    assert expected_gradient(loss, 3) == pytest.approx(share * GRADIENT)
+
+
+def test_a_kl_weight_without_a_reference_is_refused():
+    tokens = draw(3, 4)
+    with pytest.raises(ValueError, match="needs ref_logps"):
+        ppo(tokens, tokens, draw(3), MASK, kl_weight=0.1)
 
 
 def test_joint_p3o_stops_where_the_pair_has_moved_far_enough():
