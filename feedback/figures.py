@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-WIDTH, HEIGHT, EDGE = 240, 24, 8
+WIDTH, HEIGHT, EDGE = 360, 24, 16
 
 
 @dataclass(frozen=True)

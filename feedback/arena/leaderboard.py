@@ -11,6 +11,8 @@ from feedback.arena.bradley_terry import POINTS, PRIOR, Z95, Fit, Votes, compone
 
 #: The anchor's score.
 BASE = 1000.0
+#: Style is controlled for once there are so many votes for each covariate.
+VOTES_PER_COVARIATE = 20
 OUTCOMES = {"a": 1, "b": -1, "tie": 0}
 
 
@@ -111,7 +113,10 @@ def board(
     if control and decided.covariates.shape[1]:
         covariates, used = style.scaled(decided.covariates)
         covariates = np.column_stack([covariates, np.ones(len(decided))])
-        found = fit(replace(decided, covariates=covariates), prior=prior)
+        if len(decided) >= VOTES_PER_COVARIATE * covariates.shape[1]:
+            found = fit(replace(decided, covariates=covariates), prior=prior)
+        else:
+            used = np.zeros(0, dtype=bool)
     group = components(decided)
     places = _places(votes, names, found, plain, anchor, group)
     return Board(

@@ -259,7 +259,7 @@ def _report(acts: Acts, found: Weighed, people: list, models: list) -> dict:
                 "plain_low": plain[target][1],
                 "plain_high": plain[target][2],
             }
-            for target in sorted(plain, key=lambda one: -plain[one][0])
+            for target in sorted(plain, key=lambda one: -weighed[one][0])
             if not np.isnan(weighed[target][0]) and not np.isnan(plain[target][0])
         ],
         "doubted_people": _people(acts, found, people),

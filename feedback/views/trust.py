@@ -37,6 +37,6 @@ def project(request: HttpRequest, slug: str) -> HttpResponse:
         "project": found,
         "report": report,
         "figure": figure,
-        "doubted": trust.doubted(project=found, limit=50),
+        "doubted": trust.doubted(project=found, limit=20),
     }
     return render(request, "feedback/trust.html", context)

@@ -58,6 +58,7 @@ class Battle {
       side.dataset.message = told[name].id;
       this.#listen(told[name].id);
       if (FINAL.has(told[name].state)) this.#end(side, told[name]);
+      else $(".answer__text", side).setAttribute("aria-busy", "true");
       $("[data-name]", side).textContent = told.models?.[name] ?? "";
     }
     this.#enter(told.state, told.vote?.outcome);
