@@ -149,17 +149,21 @@ def _later(delivery: Delivery, *, error: str) -> bool:
     if delivery.attempts > len(PAUSES):
         return _end(delivery, Delivery.State.FAILED, error=error)
     pause = timedelta(seconds=PAUSES[delivery.attempts - 1])
-    delivery.next_at, delivery.error = timezone.now() + pause, error
-    delivery.save(update_fields=["attempts", "next_at", "status", "error"])
+    _keep(delivery, next_at=timezone.now() + pause, error=error)
     return False
 
 
 def _end(delivery: Delivery, state: str, error: str = "") -> bool:
-    delivery.state, delivery.error = state, error
-    if state == Delivery.State.DELIVERED:
-        delivery.delivered_at = timezone.now()
-    delivery.save(update_fields=["attempts", "state", "status", "error", "delivered_at"])
-    return state == Delivery.State.DELIVERED
+    done = state == Delivery.State.DELIVERED
+    _keep(delivery, state=state, error=error, delivered_at=timezone.now() if done else None)
+    return done
+
+
+def _keep(delivery: Delivery, **values) -> None:
+    """Write down what became of it, if what it tells was not deleted meanwhile."""
+    Delivery.objects.filter(pk=delivery.pk).update(
+        attempts=delivery.attempts, status=delivery.status, **values
+    )
 
 
 def _reaction(event: Event) -> dict:

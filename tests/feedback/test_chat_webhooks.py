@@ -214,6 +214,25 @@ def test_what_is_deleted_is_not_told_any_more(alice, hook, receiver, answered):
     assert not Delivery.objects.exists()
 
 
+def test_what_is_deleted_while_it_is_told_stops_nothing_else(
+    alice, hook, receiver, answered, monkeypatch
+):
+    first, second = answered(alice), answered(alice)
+    react(alice, first)
+    react(alice, second)
+    told = webhooks.payload
+
+    def deleted_meanwhile(delivery) -> dict:
+        Conversation.objects.filter(messages=first).delete()
+        return told(delivery)
+
+    monkeypatch.setattr(webhooks, "payload", deleted_meanwhile)
+    receiver.status = 500
+    assert webhooks.send_due() == 0
+    (left,) = Delivery.objects.all()
+    assert (left.event.message, left.attempts) == (second, 1)
+
+
 def test_administrators_register_list_and_remove_webhooks(adam, api, served, alice, answered):
     client = api(adam)
     body = {"project": "demo", "url": "https://example.org/hook", "kinds": ["reaction"]}
