@@ -136,7 +136,7 @@ def desk(assignment: Assignment) -> Desk:
         assignment=assignment,
         candidates=_shown(task.in_order, triplet="triplet" in (task.kind, *task.also)),
         draft=body if isinstance(body, dict) else {},
-        principles=list(project.principles.filter(is_active=True)) if asks_principles else [],
+        principles=[p for p in project.principles.all() if p.is_active] if asks_principles else [],
     )
     for kind in made.kinds:
         said = desk_rows.said_in(kind, made.said(kind), project, made.principles)

@@ -15,12 +15,21 @@ from django.views.decorators.http import require_GET, require_http_methods
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation import desks, policies, selectors
+from annotation import desks, live, policies, selectors
 from annotation.models import Assignment, Judgment, Project
 from annotation.plain_forms import body_of
 from annotation.services import parts, queue
 from config.auth import role_required, scope
 from config.errors import DomainError, Invalid
+
+#: What the desk's script imports, directly or not; a test compares it with the files.
+MODULES = [
+    *(f"js/annotation/{name}.js" for name in (
+        "judgment", "answers", "critique", "evidence", "listwise", "offsets", "picker", "rows",
+        "sides", "span", "words")),
+    *(f"js/lib/{name}.js" for name in ("api", "dom", "format", "keys")),
+    *(f"js/elements/{name}.js" for name in ("code-copy", "relative-time", "theme-switch")),
+]  # fmt: skip
 
 
 @role_required("annotator")
@@ -98,7 +107,7 @@ class StepView(APIView):
         answer = {
             "html": _desk_html(request._request, project),
             "today": selectors.judged_by(request.user, since=_midnight()).get(project.pk, 0),
-            "given": selectors.given(project.pk),
+            "given": live.totals(project.pk)["judgments"],
         }
         if stored is not None:
             answer |= {"judgment": str(stored.pk), "surplus": stored.surplus}
@@ -144,6 +153,7 @@ def _uuid(value: object):
 
 def _work(request: HttpRequest, project: Project) -> dict:
     return {
+        "modules": MODULES,
         "project": project,
         "counts": selectors.counts(project),
         "today": selectors.judged_by(request.user, since=_midnight()).get(project.pk, 0),

@@ -64,8 +64,14 @@ def rendered(template: str, context: dict, path: str) -> HttpResponse:
     )(request)
 
 
-def stage(page: Page, template: str, context: dict, api: Callable[[Route], None]) -> None:
-    """Answer pages from the template, /static/ from the files, /api/ by `api`."""
+def stage(
+    page: Page,
+    template: str,
+    context: dict,
+    api: Callable[[Route], None],
+    step: Callable[[Route], None] | None = None,
+) -> None:
+    """Answer pages from the template, /static/ from the files, /api/ and /step/ by functions."""
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
@@ -75,6 +81,8 @@ def stage(page: Page, template: str, context: dict, api: Callable[[Route], None]
             route.fulfill(body=file.read_bytes(), content_type=kind)
         elif path.startswith("/api/"):
             api(route)
+        elif step is not None and path.endswith("/step/"):
+            step(route)
         else:
             made = rendered(template, context, path)
             route.fulfill(body=made.content, headers=dict(made.items()))

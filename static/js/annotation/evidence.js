@@ -40,7 +40,7 @@ export class Evidence {
   }
 
   #take(row) {
-    const { pick } = this.#picker;
+    const pick = this.#picker.take();
     if (pick?.candidate !== Number(row.dataset.candidate)) return;
     this.#keep(row, pick);
     this.#picker.clear();

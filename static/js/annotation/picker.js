@@ -50,6 +50,12 @@ export class Picker {
     return this.pick && slice(this.raws.get(this.pick.candidate).text, this.pick.start, this.pick.end);
   }
 
+  /** What is picked now; the browser tells of a selection a moment later than it shows it. */
+  take() {
+    this.#onSelection();
+    return this.pick;
+  }
+
   clear() {
     this.pick = null;
     this.#anchor = null;

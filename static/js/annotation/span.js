@@ -51,7 +51,7 @@ export class Span {
     const marked = () => this.#at !== null;
     return [
       { key: categories.map((_, n) => String(n + 1)).join(" "), label: this.#words.fault, group,
-        when: () => alone || this.#picker.pick !== null, run: ({ key }) => {
+        when: () => alone || this.#picker.take() !== null, run: ({ key }) => {
           this.#mark(categories[Number(key) - 1]);
           acted(false);
         } },
@@ -85,7 +85,8 @@ export class Span {
   // Making and changing marks -------------------------------------------------------------------
 
   #mark(category) {
-    const { pick, quote } = this.#picker;
+    const pick = this.#picker.take();
+    const { quote } = this.#picker;
     if (!pick) return toast(this.#words.select);
     const span = { ...pick, category, severity: 1, comment: "", quote };
     this.#spans.push(span);
