@@ -35,7 +35,8 @@ def superhf(
     """
     keep = mask.to(token_logps.dtype)
     h = token_logps - ref_token_logps
-    kl = torch.expm1(-h) + h
+    # Past e^20 the estimate of one token would drown the batch; its gradient ends there.
+    kl = torch.expm1((-h).clamp(max=20.0)) + h
     return nll(token_logps, mask) + kl_weight * (kl * keep).sum(1) / keep.sum(1).clamp(min=1.0)
 
 

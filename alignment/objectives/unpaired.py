@@ -69,8 +69,10 @@ def nft(
 
 
 def _straight(x: Tensor, floor: float) -> Tensor:
-    """x held at `floor` from below, with the gradient of x."""
-    return x + (x.clamp(min=floor) - x).detach()
+    """x held at `floor` from below, with the gradient of x; exact for large x too, where adding and
+    taking away would round the floor to 0.
+    """
+    return x.clamp(min=floor).detach() + (x - x.detach())
 
 
 def balance(label: Tensor) -> tuple[float, float]:

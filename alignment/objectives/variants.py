@@ -126,7 +126,8 @@ def discopop(
     """
     z = beta * log_ratio_gap(chosen, rejected, ref_chosen, ref_rejected)
     share = (z / tau).sigmoid()
-    return (1.0 - share) * -logsigmoid(z) + share * torch.exp(-z)
+    # The product of a vanishing share and an overflowing exponential is taken in logarithms.
+    return (1.0 - share) * -logsigmoid(z) + torch.exp(logsigmoid(z / tau) - z)
 
 
 def wpo_weights(chosen_token_logps: Tensor, rejected_token_logps: Tensor, masks: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ def ppo(
     if kl_weight:
         if ref_logps is None:
             raise ValueError("a KL weight needs ref_logps")
-        losses = losses + kl_weight * k3(logps - ref_logps)
+        losses = losses + kl_weight * k3((logps - ref_logps).clamp(min=-20.0))
     return aggregate(losses, mask, how, length=length)
 
 

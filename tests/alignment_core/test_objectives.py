@@ -298,6 +298,39 @@ def test_the_gradient_check_covers_every_tensor_that_depends_on_the_policy():
 
 
 @pytest.mark.parametrize("name", registry.names())
+def test_far_from_the_reference_losses_and_gradients_stay_finite_in_single_precision(name):
+    objective = registry.get(name)
+    values = batch() | (lists() if objective.inputs == "lists" else {})
+    for sign in (1.0, -1.0):
+        given = {}
+        for key in objective.needs:
+            value = values[key].clone()
+            if value.is_floating_point():
+                value = value.float()
+            tokens = "_token_" in f"_{key}"
+            if key in FREE and not tokens and key != "degree_logits":
+                # One answer almost certain, the other all but impossible, or the other way round.
+                far = sign if key != "rejected" else -sign
+                value = torch.full_like(value, -1.0 if far > 0 else -3000.0)
+            elif key in FREE and tokens:
+                value = torch.full_like(value, -1e-3 if sign > 0 else -95.0)
+            elif key.startswith(("ref_", "last_")):
+                value = torch.full_like(value, -0.5 if tokens else -300.0)
+            given[key] = value
+        for key in FREE:
+            if key in given:
+                if name == "mah_dpo":
+                    given[key] = given[key].expand(3, -1).clone()
+                given[key].requires_grad_(True)
+        loss = objective.function(**given, **objective.defaults())
+        assert loss.isfinite().all(), sign
+        loss.sum().backward()
+        for key in FREE:
+            if key in given and given[key].grad is not None:
+                assert given[key].grad.isfinite().all(), (key, sign)
+
+
+@pytest.mark.parametrize("name", registry.names())
 def test_every_objective_declares_what_its_function_takes(name):
     objective = registry.get(name)
     taken = set(inspect.signature(objective.function).parameters)
