@@ -12,7 +12,7 @@ from annotation.manage.forms import ONCE, CloneForm, NewProject, PrincipleForm, 
 from annotation.manage.guard import managing, managing_any
 from annotation.models import Principle, Project
 from annotation.models.projects import Kind
-from annotation.services import projects
+from annotation.services import cloning, projects
 from config.auth import role_required
 from config.errors import DomainError
 from config.markdown import render as markdown
@@ -153,7 +153,7 @@ def clone(request: HttpRequest, project: Project) -> HttpResponse:
     form = CloneForm(request.POST)
     if request.user.has_role("researcher") and form.is_valid():
         try:
-            made = projects.clone_project(project=project, by=request.user, **form.cleaned_data)
+            made = cloning.clone_project(project=project, by=request.user, **form.cleaned_data)
         except DomainError as error:
             form.refuse(error)
         else:

@@ -1,4 +1,4 @@
-"""Creating, changing, copying and closing projects."""
+"""Creating, changing and closing projects."""
 
 import hashlib
 import re
@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from annotation.kind_templates import ATTRIBUTES, CATEGORIES, MISSING, PRINCIPLES, guidelines
-from annotation.models import Candidate, LogEntry, Membership, Principle, Project, Task
+from annotation.models import LogEntry, Membership, Principle, Project, Task
 from annotation.models.projects import Kind
 from annotation.services import log
 from annotation.services import settings as project_settings
@@ -243,120 +243,6 @@ def retire_principle(*, project: Project, key: str) -> None:
         if Kind.PRINCIPLE in project.kinds and not active.exclude(key=key).exists():
             raise Conflict("A project that asks principles needs at least one.")
         active.filter(key=key).update(is_active=False)
-
-
-# Copying ------------------------------------------------------------------------------------
-
-COPIED = (
-    "guidelines",
-    "kinds",
-    "overlap",
-    "lease_seconds",
-    "undo_seconds",
-    "dimensions",
-    "attributes",
-    "categories",
-    "missing_categories",
-    "order",
-    "gold_rate",
-    "repeat_rate",
-    "calibration_size",
-    "calibration_pass",
-    "languages",
-    "options",
-)
-MOST_CLONED = 100_000
-
-
-@transaction.atomic
-def clone_project(
-    *, project: Project, slug: str, name: str | None = None, by: User, with_tasks: bool = False
-) -> Project:
-    """A new project with the same settings and principles, and on request the same tasks.
-
-    Judgments, people and invitations are not copied. Raises as `create_project` does, and
-    Conflict when there are more than MOST_CLONED tasks to copy.
-    """
-    tasks = _tasks_to_clone(project)
-    if with_tasks and tasks.count() > MOST_CLONED:
-        raise Conflict(
-            f"More than {MOST_CLONED:,} tasks are too many to copy here. Clone without tasks, "
-            "then export them and import them into the copy."
-        )
-    copy = create_project(
-        slug=slug,
-        name=name or f"{project.name[:110]} (copy)",
-        by=by,
-        **{field: getattr(project, field) for field in COPIED},
-    )
-    Principle.objects.filter(project=copy).delete()
-    Principle.objects.bulk_create(
-        Principle(project=copy, key=p.key, text=p.text, version=p.version)
-        for p in Principle.objects.filter(project=project, is_active=True)
-    )
-    if with_tasks:
-        _clone_tasks(tasks, copy, by)
-    return copy
-
-
-def _tasks_to_clone(project: Project):
-    """Tasks that anyone may be given: not withdrawn, and not a second asking of one person."""
-    return Task.objects.filter(project=project, repeat_of=None, reserved_for=None).exclude(
-        state=Task.State.WITHDRAWN
-    )
-
-
-def _clone_tasks(tasks, copy: Project, by: User) -> None:
-    after = 0
-    while batch := list(
-        tasks.filter(pk__gt=after).order_by("pk").prefetch_related("candidates")[:500]
-    ):
-        after = batch[-1].pk
-        made = Task.objects.bulk_create(
-            Task(
-                project=copy,
-                **{name: getattr(task, name) for name in _TASK_FIELDS},
-            )
-            for task in batch
-        )
-        answers = {
-            new.pk: [
-                Candidate(task=new, **{name: getattr(old, name) for name in _CANDIDATE_FIELDS})
-                for old in task.candidates.all()
-            ]
-            for task, new in zip(batch, made, strict=True)
-        }
-        Candidate.objects.bulk_create(row for rows in answers.values() for row in rows)
-        LogEntry.objects.bulk_create(
-            log.entry_for_task(new, answers[new.pk], actor=by.pseudonym) for new in made
-        )
-
-
-_TASK_FIELDS = (
-    "external_id",
-    "kind",
-    "also",
-    "prompt",
-    "prompt_hash",
-    "overlap",
-    "priority",
-    "gold",
-    "gold_note",
-    "is_calibration",
-    "skills",
-    "source",
-    "metadata",
-)
-_CANDIDATE_FIELDS = (
-    "position",
-    "content",
-    "parts",
-    "model",
-    "model_version_id",
-    "sampling",
-    "logprob",
-    "author_id",
-)
 
 
 def _check(*, slug: str, kinds: list[str], overlap: int) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from annotation.models import Judgment, LogEntry, Principle, PrincipleVerdict, Project, Task
+from annotation.models import Judgment, LogEntry, Media, Principle, PrincipleVerdict, Project, Task
 from annotation.models.projects import Kind
-from annotation.services import curation, log_check, projects, queue
+from annotation.prompts import prompt_hash
+from annotation.services import cloning, curation, log_check, projects, queue
 from annotation.services.tasks import CandidateIn, TaskIn, create_tasks
 from config.errors import Conflict, Invalid
 
@@ -248,7 +249,7 @@ def test_a_clone_has_the_settings_and_the_principles_in_force(asking, remy):
     projects.change_project(project=asking, overlap=4, gold_rate=0.2, guidelines="Mine")
     projects.set_principle(project=asking, key="true", text="Is every claim true?")
     asking.refresh_from_db()
-    copy = projects.clone_project(project=asking, slug="again", by=remy)
+    copy = cloning.clone_project(project=asking, slug="again", by=remy)
     assert (copy.overlap, copy.gold_rate, copy.guidelines) == (4, 0.2, "Mine")
     assert set(copy.principles.values_list("key", "text", "version", "is_active")) == set(
         asking.principles.filter(is_active=True).values_list("key", "text", "version", "is_active")
@@ -263,7 +264,7 @@ def test_a_clone_with_tasks_copies_what_is_asked_and_not_what_was_said(
     withdrawn = fill(1)[0]
     curation.withdraw(task=withdrawn)
     submit(claim(alice))
-    copy = projects.clone_project(project=project, slug="again", by=remy, with_tasks=True)
+    copy = cloning.clone_project(project=project, slug="again", by=remy, with_tasks=True)
     assert copy.tasks.count() == 3
     assert set(copy.tasks.values_list("state", "taken", "done")) == {("open", 0, 0)}
     originals = project.tasks.exclude(pk=withdrawn.pk).order_by("pk")
@@ -276,9 +277,31 @@ def test_a_clone_with_tasks_copies_what_is_asked_and_not_what_was_said(
     assert log_check.verify(project=copy).intact
 
 
+def test_pictures_come_along_to_where_the_members_of_the_clone_may_see_them(project, fill, remy):
+    picture = Media.objects.create(
+        project=project, sha256="0" * 64, content_type="image/png", width=2, height=1, file="a.png"
+    )
+    task = fill(1)[0]
+    part = {"type": "image", "image": str(picture.pk)}
+    Task.objects.filter(pk=task.pk).update(prompt=[{"role": "user", "content": [part]}])
+    task.candidates.filter(position=0).update(parts=[part, {"type": "text", "text": "said"}])
+    copy = cloning.clone_project(project=project, slug="again", by=remy, with_tasks=True)
+    own = Media.objects.get(project=copy)
+    assert (own.sha256, own.file.name) == (picture.sha256, "a.png")
+    asked = copy.tasks.get()
+    assert asked.prompt[0]["content"] == [{"type": "image", "image": str(own.pk)}]
+    assert asked.prompt_hash == prompt_hash(asked.prompt)
+    shown = [c.parts for c in asked.candidates.order_by("position")]
+    assert shown == [
+        [{"type": "image", "image": str(own.pk)}, {"type": "text", "text": "said"}],
+        None,
+    ]
+    assert log_check.verify(project=copy).intact
+
+
 def test_a_taken_address_is_refused_and_leaves_nothing(project, remy):
     with pytest.raises(Conflict, match="exists already"):
-        projects.clone_project(project=project, slug=project.slug, by=remy)
+        cloning.clone_project(project=project, slug=project.slug, by=remy)
     assert Project.objects.count() == 1
 
 

@@ -116,3 +116,22 @@ def test_a_member_who_only_judges_is_refused_in_a_browser_too(alice, project):
     )
     assert answer.status_code == 403
     assert Membership.objects.get(user=alice).role == "annotator"
+
+
+def test_a_lead_brings_a_file_in_from_the_browser_and_a_member_does_not(lena, alice, project):
+    address = f"/api/projects/{project.slug}/import/"
+    rows = [{"prompt": f"Q{n}", "chosen": "a", "rejected": "b"} for n in range(3)]
+    body = "\n".join(json.dumps(row) for row in rows)
+
+    def send(person, tail=""):
+        browser = Client()
+        browser.force_login(person)
+        return browser.post(address + tail, body, content_type="application/octet-stream")
+
+    assert send(alice).status_code == 403
+    assert send(alice, "preview/").status_code == 403
+    looked = send(lena, "preview/")
+    assert (looked.status_code, looked.json()["format"], looked.json()["good"]) == (200, "trl", 3)
+    assert not project.tasks.exists()
+    assert send(lena).status_code == 201
+    assert project.tasks.count() == 3
