@@ -97,7 +97,7 @@ class Writer:
 
     def tasks(self, ready: list[Ready]) -> None:
         """Write tasks with their candidates, judgments and entries in the log."""
-        now = timezone.now()
+        now = timezone.now().isoformat()  # as text: written for every row, and read by COPY
         for r, pk in zip(ready, _numbers(Task, len(ready)), strict=True):
             r.pk = pk
         numbers = iter(_numbers(Candidate, sum(len(r.candidates) for r in ready)))
@@ -130,11 +130,12 @@ class Writer:
         ]
         return log.shown_digest(r.pk, self.project.pk, r.kind, r.prompt, shown)
 
-    def _task(self, r: Ready, now) -> tuple:
+    def _task(self, r: Ready, now: str) -> tuple:
         return (
-            r.pk, self.project.pk, r.external_id, r.kind, r.also, _json(r.prompt), r.prompt_hash,
-            r.overlap, r.standing, r.standing, r.priority, r.state, _json(r.gold), r.gold_note,
-            r.is_calibration, r.skills, r.source, _json(r.metadata), r.created_at or now,
+            r.pk, self.project.pk, r.external_id, r.kind, r.also or "{}", _json(r.prompt),
+            r.prompt_hash, r.overlap, r.standing, r.standing, r.priority, r.state, _json(r.gold),
+            r.gold_note, r.is_calibration, r.skills or "{}", r.source, _json(r.metadata),
+            r.created_at or now,
         )  # fmt: skip
 
     def _candidate(self, r: Ready, place: int, given: CandidateIn) -> tuple:
