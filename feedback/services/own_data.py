@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from config.models import User
-from feedback.models import Conversation, Event, Image, Message, Share
+from feedback.models import Conversation, Event, Image, Message, Share, Vote
 from feedback.people import Person
 from feedback.services import images
 from feedback.tree import Tree
@@ -69,6 +69,7 @@ def take_over(*, user: User, guest: Person) -> int:
 def _told(conversation: Conversation) -> dict:
     tree = Tree.of(conversation.pk)
     events = Event.objects.filter(message__conversation=conversation).order_by("pk")
+    votes = Vote.objects.filter(battle__conversation=conversation).select_related("battle")
     links = Share.objects.filter(conversation=conversation)
     pictures: dict[UUID, list[str]] = {}
     for image in Image.objects.filter(message__conversation=conversation):
@@ -83,6 +84,15 @@ def _told(conversation: Conversation) -> dict:
         "updated_at": conversation.updated_at.isoformat(),
         "messages": [_message(one, pictures.get(one.pk)) for one in tree.messages.values()],
         "events": [_event(one) for one in events],
+        "votes": [
+            {
+                "left": str(one.battle.left_id),
+                "right": str(one.battle.right_id),
+                "outcome": one.outcome,
+                "created_at": one.created_at.isoformat(),
+            }
+            for one in votes
+        ],
         "links": [
             {
                 "leaf": str(one.leaf_id),

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from django.test import AsyncClient, Client
 
-from feedback.models import Conversation, Event, Message, Share
+from feedback.models import Battle, Conversation, Event, Message, Share, Vote
 from feedback.people import Person
 from feedback.services import chat, reactions
 
@@ -167,6 +167,25 @@ def test_own_data_can_be_taken_along_whole_and_nobody_elses(alice, ben, api, tal
     assert (given["reaction"], given["reasons"]) == ("dislike", ["wrong"])
     assert second["title"] == "Tea"
     assert "secret of Ben" not in json.dumps(body)
+
+
+def test_votes_between_two_answers_are_taken_along(alice, api, talk):
+    home = talk(alice, "How long?", "Eight minutes.")
+    other = chat.regenerate(
+        person=Person(user=alice), conversation_id=home.pk, message_id=home.leaf_id
+    ).answer
+    battle = Battle.objects.create(
+        conversation=home, question=home.leaf.parent, left=home.leaf, right=other
+    )
+    Vote.objects.create(
+        battle=battle, outcome="tie", client_event=uuid.uuid4(),
+        style_left=[0, 0, 0, 0], style_right=[0, 0, 0, 0],
+    )  # fmt: skip
+    body = json.loads(b"".join(api(alice).get("/api/own-data/").streaming_content))
+    (vote,) = body["conversations"][0]["votes"]
+    assert (vote["left"], vote["right"], vote["outcome"]) == (
+        str(home.leaf_id), str(other.pk), "tie",
+    )  # fmt: skip
 
 
 def test_own_data_of_somebody_without_any_is_an_empty_list(alice, api, served):

@@ -147,7 +147,7 @@ def test_a_vote_is_told_with_both_models(alice, hook, receiver, answered, make_p
         style_left=[0, 0, 0, 0], style_right=[0, 0, 0, 0],
     )  # fmt: skip
     webhooks.note_vote(vote)
-    webhooks.note_vote(vote)
+    webhooks.note_vote(vote)  # again changes nothing
     assert webhooks.send_due() == 1
     told = json.loads(receiver.heard[0][1])
     assert (told["type"], told["data"]["outcome"]) == ("vote.cast", "left")
