@@ -1,9 +1,12 @@
 """The pages of annotation, with and without scripts."""
 
+import gzip
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles.finders import find
 from django.utils import timezone
 
 from annotation.models import Assignment, Judgment
@@ -250,3 +253,12 @@ def test_a_bad_body_is_refused_by_field(step, project, alice):
     assert "outcome" in answer.json()["fields"]
     missing = step(do="submit", assignment=str(lease.pk), key="k", body=None)
     assert missing.status_code == 400
+
+
+def test_script_and_style_of_the_desk_weigh_at_most_120_kilobytes(desk, project):
+    html = page(desk, project)
+    addresses = re.findall(r'<link rel="(?:stylesheet|modulepreload)" href="/static/([^"]+)"', html)
+    addresses += re.findall(r'<script type="module" src="/static/([^"]+)"', html)
+    assert len(addresses) == len(set(addresses)) > 30
+    weight = sum(len(gzip.compress(Path(find(path)).read_bytes())) for path in addresses)
+    assert weight < 120 * 1024
