@@ -3,6 +3,7 @@
 SCHEDULE = {
     "feedback-tally": {"task": "feedback.tasks.tally", "schedule": 30.0},
     "feedback-weigh": {"task": "feedback.tasks.weigh", "schedule": 120.0},
+    "feedback-love": {"task": "feedback.tasks.estimate_love", "schedule": 1800.0},
     "feedback-webhooks": {"task": "feedback.tasks.send_webhooks", "schedule": 5.0},
     "feedback-sweep-images": {"task": "feedback.tasks.sweep_images", "schedule": 3600.0},
     "feedback-sweep": {"task": "feedback.tasks.sweep", "schedule": 15.0},

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from feedback import events
 from feedback.present import message_json
-from feedback.services import arena, generation, images, leaderboard, trust, webhooks
+from feedback.services import arena, generation, images, leaderboard, love, trust, webhooks
 from feedback.threads import in_loop
 
 
@@ -41,3 +41,9 @@ def tally() -> int:
 def weigh() -> int:
     """Weigh the reactions and votes of the last weeks anew, with reasons."""
     return trust.weigh_all()
+
+
+@shared_task
+def estimate_love() -> int:
+    """Fit P[Love] again and average it by model."""
+    return love.estimate_all()

@@ -7,20 +7,22 @@ from rest_framework.views import APIView
 from annotation.models import Project
 from config.auth import scope
 from config.errors import Invalid
-from feedback.services import trust
+from feedback.services import love, trust
 
 PAGE = 100
 
 
 class TrustView(APIView):
-    """The newest report on a project: reasons, groups, and P[Love] with and without the weights."""
+    """The newest report: reasons, groups, love rates with and without the weights, and the
+    predicted P[Love] of all answers that were seen."""
 
     permission_classes = [scope("research")]
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request, slug) -> Response:
         project = Project.objects.get(slug=slug)
-        return Response({"project": slug, "report": trust.report(project=project)})
+        told = {"report": trust.report(project=project), "love": love.report(project=project)}
+        return Response({"project": slug} | told)
 
 
 class DoubtedView(APIView):

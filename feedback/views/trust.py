@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET
 from annotation.models import Project
 from config.auth import role_required
 from feedback.figures import whiskers
-from feedback.services import trust
+from feedback.services import love, trust
 
 
 @require_GET
@@ -37,6 +37,7 @@ def project(request: HttpRequest, slug: str) -> HttpResponse:
         "project": found,
         "report": report,
         "figure": figure,
+        "love": love.report(project=found),
         "doubted": trust.doubted(project=found, limit=20),
     }
     return render(request, "feedback/trust.html", context)

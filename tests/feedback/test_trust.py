@@ -11,8 +11,9 @@ from django.utils import timezone
 from annotation.models import Project
 from feedback import selectors, tasks
 from feedback.models import Battle, Conversation, Event, Message, ReactionTrust, Vote
-from feedback.services import leaderboard, trust
+from feedback.services import leaderboard, love, trust
 from feedback.trust import attack
+from inference.models import ModelVersion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,6 +135,43 @@ def test_the_page_gives_the_reasons_in_words(raided, remy, signed_in):
     page = signed_in(remy).get("/console/demo/trust/").content.decode()
     assert "people who said the same of the same models in the same hours" in page
     assert "whisker__line--plain" in page
+
+
+def test_love_is_predicted_for_what_was_seen_and_left_without_a_word(crowd, remy, signed_in):
+    acts = attack.honest(np.random.default_rng(3), 60)
+    project = crowd(acts)
+    talk = Conversation.objects.create(project=project, guest="c" * 32)
+    silent = []
+    for letter in "ae":
+        version = ModelVersion.objects.get(name=f"model-{letter}")
+        for _ in range(20):
+            silent.append(
+                Message.objects.create(
+                    conversation=talk, role="assistant", text="An answer.", state="complete",
+                    model_version=version, created_at=timezone.now(),
+                )
+            )  # fmt: skip
+    Event.objects.bulk_create(
+        Event(client_event=uuid.uuid4(), kind="exposure", message=one, guest=talk.guest,
+              share_seen=1.0, server_time=timezone.now())
+        for one in silent
+    )  # fmt: skip
+    told = love.estimate(project=project)
+    assert told["answers"] == len(acts) + 40
+    assert told["reach"] == pytest.approx(len(acts) / (len(acts) + 40))
+    for one in told["models"]:
+        assert 0 < one["low"] <= one["love"] <= one["high"] < 1
+    trust.weigh_project(project=project)
+    page = signed_in(remy).get("/console/demo/trust/").content.decode()
+    assert "Predicted P[Love]" in page
+    assert love.report(project=project) == told
+
+
+def test_few_reactions_give_a_reason_and_no_number(crowd):
+    project = crowd(attack.honest(np.random.default_rng(4), 3))
+    told = love.estimate(project=project)
+    assert told["models"] == []
+    assert "Too few reactions" in told["note"]
 
 
 def test_an_empty_project_is_weighed_without_complaint(served):
