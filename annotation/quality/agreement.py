@@ -289,10 +289,13 @@ def bootstrap_mean(values: np.ndarray, weights: np.ndarray | None = None) -> tup
         spread = np.sqrt((weights**2 * (values - mean) ** 2).sum()) / weights.sum()
         return mean - 1.96 * spread, mean + 1.96 * spread
     rng = np.random.default_rng(0)
-    means = np.empty(DRAWS)
-    for n in range(DRAWS):
-        pick = rng.integers(0, len(values), size=len(values))
-        means[n] = (values[pick] * weights[pick]).sum() / weights[pick].sum()
+    means = []
+    step = max(1, 1_000_000 // len(values))
+    for begin in range(0, DRAWS, step):
+        size = (min(step, DRAWS - begin), len(values))
+        pick = rng.integers(0, len(values), size=size)
+        means.append((values[pick] * weights[pick]).sum(1) / weights[pick].sum(1))
+    means = np.concatenate(means)
     return _percentiles(means)
 
 

@@ -39,15 +39,15 @@ class Share:
 
 
 def share(k: int, n: int, expected: float = 0.5) -> Share:
-    """A share with Wilson's score interval (1927), by scipy; (0, 1) for n = 0."""
+    """A share with Wilson's score interval (1927), by statsmodels; (0, 1) for n = 0."""
     if not 0 <= k <= n:
         raise ValueError(f"k must lie between 0 and n = {n}, got {k}")
     if n == 0:
         return Share(0, 0, 0.0, 1.0, expected)
-    from scipy.stats import binomtest
+    from statsmodels.stats.proportion import proportion_confint
 
-    found = binomtest(int(k), int(n)).proportion_ci(method="wilson")
-    return Share(int(k), int(n), float(found.low), float(found.high), expected)
+    low, high = proportion_confint(int(k), int(n), method="wilson")
+    return Share(int(k), int(n), float(low), float(high), expected)
 
 
 def position(preferred_first: Sequence[bool]) -> Share:

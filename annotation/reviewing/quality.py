@@ -20,6 +20,7 @@ from annotation.services import calibration, parts, quality, review
 from config.errors import DomainError
 
 COUPLES_SHOWN = 20
+PEOPLE_SHOWN = 100
 
 
 @require_GET
@@ -33,6 +34,8 @@ def project_page(request: HttpRequest, project: Project) -> HttpResponse:
             "headlines": [_headline(kind) for kind in now.report["kinds"]],
             "kinds": [_kind(kind) for kind in now.report["kinds"]],
             "charts": [c for c in _people_charts(now.report["people"]) if c],
+            "people": now.report["people"][:PEOPLE_SHOWN],
+            "more_people": max(0, len(now.report["people"]) - PEOPLE_SHOWN),
             "members": _members(project),
             "remarks": REMARKS,
         }

@@ -99,7 +99,6 @@ def _row(project: Project, item: review.Item) -> dict:
         "item": item,
         "reason": REASONS[item.reason],
         "asked": prompt_text(item.task.prompt)[:240],
-        "person": item.judgment.annotator.pseudonym if item.judgment else "",
         "percent": round(100 * item.weight),
     }
 

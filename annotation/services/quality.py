@@ -169,10 +169,10 @@ def _labels(aspect: quality_rows.Aspect, names: _Names, habits: _Habits) -> dict
     weights = "quadratic" if aspect.ordered else None
     couples = agreement.cohen(labels, weights=weights)
     found = [
-        _measure("observed", "Equal, of all pairs of labels", agreement.observed(labels)),
+        _measure("observed", "Pairs of labels that are equal", agreement.observed(labels)),
         _measure("alpha", "Krippendorff's alpha", agreement.alpha(labels)),
         _measure("fleiss", "Fleiss' kappa", agreement.fleiss(labels)),
-        _measure("cohen", "Cohen's kappa, mean of couples", agreement.mean_kappa(couples)),
+        _measure("cohen", "Cohen's kappa, mean", agreement.mean_kappa(couples)),
     ]
     if aspect.ordered:
         ordinal = agreement.alpha(labels, "ordinal")
@@ -181,7 +181,7 @@ def _labels(aspect: quality_rows.Aspect, names: _Names, habits: _Habits) -> dict
             _measure("alpha-ordinal", "Krippendorff's alpha, ordinal", ordinal),
             _measure("alpha-interval", "Krippendorff's alpha, interval", interval),
         ]
-        found[-1]["says"] = "Cohen's kappa, quadratic, mean of couples"
+        found[-1]["says"] = "Cohen's kappa, quadratic, mean"
     habits.add(
         f"{aspect.kind}/{aspect.name}", agreement.pair_scores(labels, ordered=aspect.ordered)
     )
