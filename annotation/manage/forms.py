@@ -280,11 +280,14 @@ class KeyForm(Form):
 
     def __init__(self, *args, scopes: Iterable[str], **kwargs):
         super().__init__(*args, **kwargs)
-        self.fields["scopes"].choices = [(s, SCOPE_NAMES[s]) for s in SCOPES if s in set(scopes)]
+        self.fields["scopes"].choices = [
+            (scope, SCOPE_NAMES.get(scope, scope)) for scope in SCOPES if scope in set(scopes)
+        ]
 
 
 SCOPE_NAMES = {
     "annotate": _("Annotate: claim and judge"),
+    "react": _("React: judge answers, also from pages of other sites"),
     "feedback": _("Feedback: chat and react"),
     "review": _("Review"),
     "research": _("Research: projects, data, runs"),

@@ -6,7 +6,7 @@ import pytest
 
 from annotation.models import Assignment, Invite, Judgment, Membership, Note
 from annotation.services import people, projects
-from config.models import AccessKey, Role, User
+from config.models import SCOPES, AccessKey, Role, User
 
 pytestmark = pytest.mark.django_db
 
@@ -246,6 +246,12 @@ def test_an_admin_makes_and_revokes_keys_and_the_secret_is_shown_once(adam, alic
     assert secret not in html(client.get(f"/manage/accounts/{alice.pk}/"))
     client.post(f"/account/{alice.pk}/keys/{key.pk}/")
     assert AccessKey.objects.find(secret) is None
+
+
+def test_every_scope_of_a_person_is_offered(adam, signed_in):
+    text = html(signed_in(adam).get("/account/"))
+    for scope in SCOPES:
+        assert f'value="{scope}"' in text
 
 
 def test_scopes_beyond_the_person_are_not_offered_and_not_taken(alice, signed_in):
