@@ -1,7 +1,7 @@
 """What people said, read for the statistics of `annotation.quality`: one reader a kind.
 
-Only judgments that count are read, of one project, newest MOST at most; verdicts of reviewers and
-tasks asked again of the same person are left out.
+Only judgments that count are read, of one project, newest MOST at most; verdicts of reviewers,
+tasks asked again of the same person and exercises of newcomers are left out.
 """
 
 from collections import defaultdict
@@ -41,7 +41,9 @@ class Window:
     since: datetime | None = None
 
     def judgments(self):
-        rows = Judgment.objects.standing().filter(project=self.project, task__repeat_of=None)
+        rows = Judgment.objects.standing().filter(
+            project=self.project, task__repeat_of=None, task__is_calibration=False
+        )
         rows = rows.exclude(source=Judgment.Source.REVIEW)
         return rows if self.since is None else rows.filter(created_at__gte=self.since)
 
@@ -53,6 +55,7 @@ class Window:
             judgment__surplus=False,
             judgment__superseded_by=None,
             judgment__task__repeat_of=None,
+            judgment__task__is_calibration=False,
         ) & ~Q(judgment__source=Judgment.Source.REVIEW)
         if self.since is not None:
             wanted &= Q(judgment__created_at__gte=self.since)

@@ -73,7 +73,8 @@ def counts(project: Project) -> dict[str, int]:
 
 
 def _open_tasks(project: Project, kind: str) -> QuerySet[Task]:
-    rows = Task.objects.filter(project=project, adjudicated_at=None)
+    # Newcomers' exercises are explained to them; nobody has to decide on those.
+    rows = Task.objects.filter(project=project, adjudicated_at=None, is_calibration=False)
     rows = rows.exclude(state=Task.State.WITHDRAWN)
     return rows.filter(Q(kind=kind) | Q(also__contains=[kind])) if kind else rows
 

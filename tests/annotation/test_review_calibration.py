@@ -4,7 +4,7 @@ import pytest
 from django.core.cache import cache
 
 from annotation.models import Membership, Task
-from annotation.services import calibration, projects, queue, tending
+from annotation.services import calibration, projects, quality, queue, review, tending
 from annotation.services.tasks import create_tasks
 from config.errors import Conflict
 from tests.annotation.conftest import a_pair
@@ -153,3 +153,13 @@ def test_members_who_do_more_than_annotate_need_no_exercise(exercise, rita, remy
     projects.add_member(project=exercise, user=rita, role="reviewer")
     tending.tend(exercise)
     assert membership(exercise, rita).calibrated_at is None
+
+
+def test_an_exercise_is_practice_that_nobody_measures_or_decides(
+    exercise, alice, ben, claim, answer
+):
+    for person, right in ((alice, True), (ben, False)):
+        answer(claim(person), right)
+    tending.tend(exercise)
+    assert review.waiting(exercise) == []
+    assert quality.report(exercise)["judgments"] == 0
