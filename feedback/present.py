@@ -23,7 +23,7 @@ def message_json(
         "html": _html(message.text) if is_answer and message.state in FINAL else "",
         "state": message.state,
         "created_at": message.created_at.isoformat(),
-        "model": _named(message),
+        "model": named(message),
         "siblings": [str(one) for one in siblings] or [str(message.pk)],
         "reactions": list(reactions),
         "error": message.error or None,
@@ -87,7 +87,7 @@ def trimmed_note(trimmed: dict | None) -> str | None:
     return f"The conversation is longer than the model can read: {' and '.join(parts)}."
 
 
-def _named(message: Message) -> str | None:
+def named(message: Message) -> str | None:
     """The model that wrote it; nobody in a blind comparison, whose page tells after the vote."""
     if message.model_version is None or message.sampling.get("blind"):
         return None

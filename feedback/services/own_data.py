@@ -10,6 +10,7 @@ from django.utils import timezone
 from config.models import User
 from feedback.models import Conversation, Event, Image, Message, Share, Vote
 from feedback.people import Person
+from feedback.present import named
 from feedback.services import images
 from feedback.tree import Tree
 
@@ -69,8 +70,10 @@ def take_over(*, user: User, guest: Person) -> int:
 def _told(conversation: Conversation) -> dict:
     tree = Tree.of(conversation.pk)
     events = Event.objects.filter(message__conversation=conversation).order_by("pk")
-    votes = Vote.objects.filter(battle__conversation=conversation).select_related("battle")
     links = Share.objects.filter(conversation=conversation)
+    votes = Vote.objects.filter(battle__conversation=conversation).select_related(
+        "battle__left__model_version", "battle__right__model_version"
+    )
     pictures: dict[UUID, list[str]] = {}
     for image in Image.objects.filter(message__conversation=conversation):
         pictures.setdefault(image.message_id, []).append(images.address(image))
@@ -84,15 +87,7 @@ def _told(conversation: Conversation) -> dict:
         "updated_at": conversation.updated_at.isoformat(),
         "messages": [_message(one, pictures.get(one.pk)) for one in tree.messages.values()],
         "events": [_event(one) for one in events],
-        "votes": [
-            {
-                "left": str(one.battle.left_id),
-                "right": str(one.battle.right_id),
-                "outcome": one.outcome,
-                "created_at": one.created_at.isoformat(),
-            }
-            for one in votes
-        ],
+        "votes": [_vote(one) for one in votes],
         "links": [
             {
                 "leaf": str(one.leaf_id),
@@ -111,10 +106,21 @@ def _message(message: Message, pictures: list[str] | None) -> dict:
         "role": message.role,
         "text": message.text,
         "state": message.state,
-        "model": message.model_version.name if message.model_version else None,
+        "model": named(message),
         "created_at": message.created_at.isoformat(),
     }
     return told | {"images": pictures} if pictures else told
+
+
+def _vote(vote: Vote) -> dict:
+    battle = vote.battle
+    return {
+        "left": str(battle.left_id),
+        "right": str(battle.right_id),
+        "models": [battle.left.model_version.name, battle.right.model_version.name],
+        "outcome": vote.outcome,
+        "created_at": vote.created_at.isoformat(),
+    }
 
 
 def _event(event: Event) -> dict:

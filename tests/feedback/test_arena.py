@@ -1,5 +1,6 @@
 """Two blind answers, one vote, a judgment and a leaderboard; through the real doors."""
 
+import json
 import random
 import uuid
 
@@ -11,7 +12,8 @@ from annotation import selectors as annotation
 from annotation.models import Judgment, Project, Task
 from feedback import tasks
 from feedback.models import Battle, Conversation, Leaderboard, Message, Vote
-from feedback.services import arena, leaderboard
+from feedback.people import Person
+from feedback.services import arena, leaderboard, own_data
 from inference.models import Deployment
 from inference.services import deployments
 
@@ -93,6 +95,16 @@ def test_the_names_are_told_by_the_vote(alice_compares):
     }  # fmt: skip
     assert voted["vote"]["outcome"] == "left"
     assert Vote.objects.get().seconds == 4.25
+
+
+def test_own_data_name_the_models_by_votes_alone(alice_compares):
+    battle = alice_compares.battle()
+    alice = Person(user=Battle.objects.get().conversation.owner)
+    assert "first" not in "".join(own_data.export(person=alice))
+    alice_compares.vote(battle, "tie")
+    told = list(own_data.export(person=alice))
+    (talk,) = json.loads("".join(told))["conversations"]
+    assert sorted(talk["votes"][0]["models"]) == ["first", "second"]
 
 
 def test_a_vote_is_stored_once_and_stays(alice_compares):
