@@ -44,10 +44,14 @@ def reactions(
     `until` is a moment or an event id (inclusive): the state as it was then. Read in chunks, so
     memory does not grow with the number of reactions.
     """
-    events = Event.objects.reactions().filter(
-        message__conversation__project_id__in=list(project_ids),
-        message__conversation__consent=True,
-    ).exclude(message__conversation__in=_with_pictures())
+    events = (
+        Event.objects.reactions()
+        .filter(
+            message__conversation__project_id__in=list(project_ids),
+            message__conversation__consent=True,
+        )
+        .exclude(message__conversation__in=_with_pictures())
+    )
     if isinstance(until, int):
         events = events.filter(pk__lte=until)
     elif until is not None:

@@ -16,7 +16,10 @@ pytestmark = pytest.mark.browser
 HOME = str(uuid.UUID(int=7))
 QUESTION, ANSWER, SECOND = (str(uuid.UUID(int=number)) for number in (11, 12, 13))
 
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 
 
 def message(ident: str, role: str, text: str, parent: str | None = None, **more) -> dict:
