@@ -22,6 +22,8 @@ BOMB_FLOOR = 256 * 1024 * 1024
 
 # What the fast reader would let through: escapes of NUL and of halves of surrogate pairs.
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_SOLID = re.compile(rb"[^\s]")
+_BLANK = re.compile(rb"[ \t\r\n]*\n")
 _LONG = 2.0**53
 
 
@@ -126,10 +128,14 @@ class _Buffered:
 
     def first_byte(self) -> bytes:
         """The first byte that is not white space; it stays in place."""
+        searched = 0
         while True:
-            found = re.search(rb"[^\s]", self.data)
+            found = _SOLID.search(self.data, searched)
             if found:
                 return found.group()
+            searched = len(self.data)
+            if searched > LONGEST_LINE:
+                raise Unreadable("white space without end; it is refused as a bomb")
             if not self.fill():
                 return b""
 
@@ -161,6 +167,10 @@ class _Buffered:
 def _lines(source: _Buffered, longest: int) -> Iterator[Line]:
     number = 0
     while True:
+        blank = _BLANK.match(source.data)
+        if blank:  # a bomb of empty lines is passed over at a stroke
+            number += blank.group().count(b"\n")
+            source.take(blank.end())
         raw, too_long = source.line(longest)
         if raw is None:
             return

@@ -194,6 +194,20 @@ def test_the_preference_numbers_name_the_prediction_that_won():
     assert won == [None, "p1", "p4", "p2", "p2", "p4"]
 
 
+# White space --------------------------------------------------------------------------------
+
+
+def test_empty_lines_are_counted_and_cost_next_to_nothing():
+    data = b"\n \n" + b'{"a": 1}\n' + b"\n" * 2_000_000 + b'{"b": 2}\n'
+    found = [(line.number, line.value) for line in lines.of_bytes(data)]
+    assert found == [(3, {"a": 1}), (2_000_004, {"b": 2})]
+
+
+def test_a_file_of_nothing_but_white_space_is_refused_before_it_fills_the_memory():
+    (line,) = lines.of_bytes(gzip.compress(b"\n" * (lines.LONGEST_LINE + 2 * lines.CHUNK)))
+    assert "white space without end" in line.error
+
+
 # Offsets and names --------------------------------------------------------------------------
 
 

@@ -83,6 +83,16 @@ def test_an_instance_that_holds_data_is_not_replaced_by_accident(at_work, tmp_pa
     assert Project.objects.count() == 2
 
 
+def test_an_empty_instance_takes_a_backup_without_being_told_to_replace(at_work, tmp_path):
+    before = told(at_work)
+    path = tmp_path / "all.tar"
+    backed_up(path)
+    Project.objects.all().delete()
+    User.objects.all().delete()
+    call_command("restore", str(path), stdout=io.StringIO())
+    assert told(Project.objects.get()) == before
+
+
 def test_a_backup_never_takes_the_place_of_a_file(at_work, tmp_path):
     path = tmp_path / "mine.tar"
     path.write_text("mine")
