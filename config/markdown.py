@@ -1,8 +1,9 @@
 """The one door by which text from models, people and files becomes HTML.
 
-Markdown is parsed with raw HTML switched off, code is coloured by class (never by style),
-formulas become MathML (`config.formulas`), and the result passes an allow-list sanitiser, so that a mistake in one step is caught by the next.
-Nothing that loads by itself (images, frames, styles) survives; links only point to web and mail.
+Markdown is parsed with raw HTML switched off, code is coloured by class (never by style), formulas
+become MathML (`config.formulas`), and the result passes an allow-list sanitiser, so that a mistake
+in one step is caught by the next. Nothing that loads by itself (images, frames, styles) survives;
+links only point to web and mail.
 """
 
 import re
