@@ -51,6 +51,17 @@ def pytest_configure() -> None:
     }
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that read published data where there is none beside the checkout."""
+    from tests.published import DATA
+
+    if DATA.is_dir():
+        return
+    left_out = [item for item in items if item.get_closest_marker("published")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the services when a test to be run needs them."""
     if session.config.option.collectonly or not any(map(_needs_services, session.items)):

@@ -3,15 +3,13 @@
 import gzip
 import io
 import json
-from pathlib import Path
 
 import pytest
 
 from annotation import formats
 from annotation.formats import lines, sides
 from annotation.formats.items import PromptIn, Refused
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from tests.published import DATA
 
 
 def read(format: str, record: dict, kind: str = "") -> list:
@@ -145,6 +143,7 @@ def test_a_rating_that_prm800k_does_not_have_is_refused():
         read("prm800k", record)
 
 
+@pytest.mark.published
 def test_every_chain_of_bigbench_mistake_has_its_first_wrong_step_marked():
     reads = published("bigbench_mistake_steps/all_tasks.jsonl.gz", "bigbench-mistake")
     assert len(reads) == 1390
@@ -159,6 +158,7 @@ def test_every_chain_of_bigbench_mistake_has_its_first_wrong_step_marked():
 # Fine-grained feedback ----------------------------------------------------------------------
 
 
+@pytest.mark.published
 def test_every_record_of_fine_grained_rlhf_gives_its_spans_and_six_pairs():
     reads = published("finegrained_rlhf_qa/dev_feedback.jsonl.gz", "fine-grained-rlhf")
     assert not [r.error for r in reads if r.error]

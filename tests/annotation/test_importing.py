@@ -2,7 +2,6 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -10,10 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from annotation.formats import guessing, lines
 from annotation.models import PromptItem, Task
 from annotation.services import previews, projects
+from tests.published import DATA
 
 pytestmark = pytest.mark.django_db
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -172,6 +170,7 @@ def test_strangers_and_annotators_do_not_get_in(room, alice, mallory, api):
             assert answer.status_code in (401, 403, 404)
 
 
+@pytest.mark.published
 @pytest.mark.parametrize(
     ("path", "format"),
     [

@@ -3,10 +3,7 @@
 The sets are read where `../shared/data` lies beside the checkout; the made-up one is always there.
 """
 
-import gzip
-import json
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from annotation.quality import agreement, reliability
 from annotation.quality.labels import labels_of
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-def lines(path):
-    with gzip.open(DATA / path, "rt") as file:
-        return [json.loads(line) for line in file]
+from tests.published import DATA, records
 
 
 def made_up():
@@ -34,24 +25,24 @@ def made_up():
 
 
 def pandalm():
-    for n, row in enumerate(lines("pandalm_testset/testset-v1.jsonl.gz")):
+    for n, row in enumerate(records("pandalm_testset/testset-v1.jsonl.gz")):
         for who in ("annotator1", "annotator2", "annotator3"):
             yield n, who, str(row[who])
 
 
 def ukp():
-    for row in lines("ukp_convarg_crowd/UKPConvArg1-full.jsonl.gz"):
+    for row in records("ukp_convarg_crowd/UKPConvArg1-full.jsonl.gz"):
         for said in row["mTurkAssignments"]:
             yield row["id"], said["turkID"], said["value"]
 
 
 def barzan():
-    for row in lines("gal_crowd_gold/BarzanMozafari.labels.jsonl.gz"):
+    for row in records("gal_crowd_gold/BarzanMozafari.labels.jsonl.gz"):
         yield row["object"], row["worker"], row["label"]
 
 
 def dices():
-    for row in lines("dices_safety/instances.jsonl.gz"):
+    for row in records("dices_safety/instances.jsonl.gz"):
         if row["file"] == "dices_350_crowdsourced.json":
             scores = row["annotations"]["safety"]["individual_human_scores"]
             yield from ((row["id"], who, said) for who, said in enumerate(scores))

@@ -294,6 +294,7 @@ class TestPairs:
         assert widest[0.15] < 0.95 * widest[1.0]
 
 
+@pytest.mark.published
 class TestRealVotes:
     def test_tulu_votes_give_the_published_order(self):
         votes = tulu()

@@ -10,7 +10,7 @@ from feedback.love.calibrate import calibrate, isotonic, platt
 from feedback.love.evaluate import convai
 from feedback.love.followup import Next
 from feedback.love.model import Seen, cross_predict, fit, inverse_weights, propensities
-from tests.feedback.votes_replayed import DATA
+from tests.published import DATA
 
 
 class TestMeasures:
@@ -173,6 +173,7 @@ class TestFollowUps:
         )
         assert copy > nothing > regenerate
 
+    @pytest.mark.published
     def test_the_next_words_of_real_users_rank_what_they_rated_above_chance(self):
         data = convai(DATA)
         said = np.isfinite(data.loved)

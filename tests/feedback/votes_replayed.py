@@ -1,25 +1,14 @@
 """Real side-by-side votes, read as the leaderboard reads its own."""
 
-import gzip
-import json
-import os
-from pathlib import Path
-
 from feedback.arena import style
 from feedback.arena.leaderboard import Vote
-
-DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-
-def records(folder: str, name: str) -> list[dict]:
-    with gzip.open(DATA / folder / name, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+from tests.published import records
 
 
 def tulu() -> list[Vote]:
     """Five-level preferences of known evaluators; a tie of two unacceptable answers is both bad."""
     votes = []
-    for row in records("tulu1_human_eval", "eval_annotations_tulu_1.jsonl.gz"):
+    for row in records("tulu1_human_eval/eval_annotations_tulu_1.jsonl.gz"):
         outcome = row["preference"][0] if row["preference"] != "tie" else "tie"
         acceptable = {row["completion_a_is_acceptable"], row["completion_b_is_acceptable"]}
         if outcome == "tie" and acceptable == {"no"}:
@@ -37,7 +26,7 @@ def tulu() -> list[Vote]:
 def copilot_arena() -> list[Vote]:
     """Which of two completions, one above the other, a programmer took."""
     votes = []
-    for row in records("copilot_arena", "copilot_arena_examples_v1.jsonl.gz"):
+    for row in records("copilot_arena/copilot_arena_examples_v1.jsonl.gz"):
         if row["acceptedIndex"] is None or row["model_a"] == row["model_b"]:
             continue
         outcome = "b" if float(row["acceptedIndex"]) else "a"
