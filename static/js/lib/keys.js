@@ -1,6 +1,6 @@
 // One-key shortcuts that never fire while typing, and the map of them behind "?".
 
-import { $$, el, isTyping, on } from "lib/dom";
+import { $, $$, el, isTyping, on } from "lib/dom";
 
 const NAMES = {
   ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Enter: "Enter",
@@ -54,6 +54,9 @@ export class Keys {
     if (node) {
       event.preventDefault();
       node.click();
+      // The toggle event of a menu comes later than the next key of a quick hand.
+      const menu = node.closest("summary")?.parentElement;
+      if (menu?.open) $("button, input, a[href]", menu.lastElementChild)?.focus();
     }
   }
 
