@@ -102,10 +102,15 @@ class Supervisor:
 
     def _warm(self, *, first: bool) -> None:
         """Load what serves, so that it is not dropped as idle; at first also say a word with it."""
+        from django.db import ProgrammingError
+
         try:
             asyncio.run(_warm(say_something=first))
+        except ProgrammingError:
+            # At a first start generation is up before the set-up has made its tables.
+            logger.info("Generation waits for the set-up to say what serves.")
         except Exception as exc:
-            # Whatever it is (no tables yet, a model that cannot be read), chats tell of it too.
+            # Whatever it is (no database, a model that cannot be read), chats tell of it too.
             logger.warning("Generation could not be warmed: %s", exc)
 
     def _end_child(self) -> None:
