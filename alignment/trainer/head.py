@@ -48,7 +48,8 @@ class _Selected(torch.autograd.Function):
     """log softmax(W h + b)[target], its backward written out.
 
     d/dlogits = g (onehot - softmax); the logits are computed once forwards, for the normaliser, and
-    once backwards. The target's own logit is taken in float32 whatever the dtype of the products.
+    once backwards. The target's own logit is read from the same products as the normaliser, so that
+    their rounding in a narrow dtype cancels and no log-probability exceeds 0.
     """
 
     @staticmethod
@@ -56,18 +57,15 @@ class _Selected(torch.autograd.Function):
         w, h = weight.to(dtype), hidden.to(dtype)
         exact = torch.promote_types(dtype, torch.float32)
         normaliser = torch.empty(len(h), dtype=exact, device=h.device)
+        own = torch.empty_like(normaliser)
         for part in _parts(len(h), CHUNK // w.shape[0]):
             logits = _linear(h[part], w, bias)
+            own[part] = logits.gather(1, targets[part, None])[:, 0].to(exact)
             for rows in _parts(len(logits), BLOCK // w.shape[0]):
                 x = logits[rows].to(exact)
                 top = x.amax(1, keepdim=True)
                 total = x.sub_(top).exp_().sum(1)
                 normaliser[part][rows] = total.log_() + top[:, 0]
-        own = torch.empty_like(normaliser)
-        for part in _parts(len(h), CHUNK // w.shape[1]):
-            own[part] = (hidden[part].to(exact) * weight[targets[part]].to(exact)).sum(1)
-        if bias is not None:
-            own += bias[targets]
         ctx.save_for_backward(hidden, weight, bias, targets, normaliser)
         ctx.dtype = dtype
         return own - normaliser

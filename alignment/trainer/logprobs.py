@@ -171,12 +171,14 @@ class LogProbs:
         self.autocast = dtype == "bfloat16"
         self.share = False
         self.packs = False
+        self.alone = False
         self.direct_head = False
         self.notes: list[str] = []
 
     def like(self, other: LogProbs) -> LogProbs:
         """Take over the short cuts another engine found exact for the same architecture."""
         self.direct_head, self.share = other.direct_head, other.share
+        self.alone = other.alone
         if other.packs:
             install(self.lm)
             self.packs = True
@@ -188,7 +190,7 @@ class LogProbs:
 
     def batches(self, trees: Sequence[Tree], budget: int) -> list[list[int]]:
         """Indices of trees in batches of at most `budget` positions as this model reads them."""
-        return tree_batches(trees, budget, padded=not self.packs)
+        return tree_batches(trees, 1 if self.alone else budget, padded=not self.packs)
 
     def probe(
         self,
@@ -205,7 +207,8 @@ class LogProbs:
         """
         narrow = window(self.lm.config)
         if narrow is not None and longest > narrow:
-            share = False
+            # A mask for several sequences would take the place of the window's own.
+            share, self.alone = False, True
             self.notes.append(f"the prompt cannot be shared: this model sees {narrow} tokens back")
         packs = share or narrow is None
         prompt = tuple(prompt)
@@ -342,7 +345,7 @@ def divergences(
     trees, places = build_trees(sequences, ours.share and theirs.share)
     values: dict[tuple[int, int], Divergence] = {}
     done = 0
-    for group in tree_batches(trees, budget):
+    for group in tree_batches(trees, 1 if ours.alone else budget):
         packed = pad([trees[t] for t in group], ours.device)
         rows = ours._rows(packed)
         with reference():

@@ -57,6 +57,12 @@ def execute(context: Context) -> dict[str, Any]:
         share=params["share_prompt"] == "auto",
         longest=max(len(i.prompt) + max(map(len, i.answers)) for i in items),
     )
+    if engine.alone:
+        raise FieldError(
+            "model",
+            "attends to fewer tokens than the longest row has; shorten rows by "
+            "params.max_prompt_tokens and params.max_completion_tokens",
+        )
     context.warnings += engine.notes
 
     other = run["reference"] is not None and run["reference"] != run["model"]

@@ -125,6 +125,19 @@ def test_the_head_in_chunks_has_the_values_and_gradients_of_autograd(monkeypatch
         assert torch.allclose(mine, theirs, atol=1e-12)
 
 
+def test_rounding_in_a_narrow_dtype_never_makes_a_log_probability_positive():
+    generator = torch.Generator().manual_seed(1)
+    linear = torch.nn.Linear(64, 50, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(torch.randn(50, 64, generator=generator))
+    targets = torch.randint(0, 50, (200,), generator=generator)
+    hidden = (linear.weight[targets] * 0.7).detach()  # every token is all but certain
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        narrow = head_logprobs(linear, hidden, targets)
+    assert narrow.max() <= 0
+    assert torch.allclose(narrow, head_logprobs(linear, hidden, targets), atol=0.05)
+
+
 def test_a_head_that_is_not_plain_is_computed_by_its_own_code():
     class Capped(torch.nn.Linear):
         def forward(self, x):
