@@ -142,7 +142,7 @@ def _connected(work, *arguments):
 def _parse(text: str | None) -> dict:
     try:
         frame = json.loads(text if text is not None and len(text) <= FRAME_LIMIT else "")
-    except ValueError:
+    except (ValueError, RecursionError):
         frame = None
     if not isinstance(frame, dict):
         raise Invalid("Send a JSON object of at most 4096 characters.")

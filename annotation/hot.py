@@ -4,6 +4,7 @@ Each takes two statements of the database. They answer as `annotation.api.views`
 same words (`annotation.api.render`), and leave what does not go well to it.
 """
 
+import logging
 import re
 from types import SimpleNamespace
 
@@ -18,6 +19,8 @@ from annotation.services.questions import question
 from annotation.services.storing import SUBMIT, known, only_pairwise, submit_values
 from config.errors import Invalid
 from config.hot import Answer, Hot, PassOn, Request
+
+logger = logging.getLogger(__name__)
 
 _CLAIM = re.compile(r"/api/projects/([-a-zA-Z0-9_]+)/assignments/")
 _SUBMIT = re.compile(
@@ -109,7 +112,10 @@ async def _next_or_none(connection: psycopg.AsyncConnection, slug: str, person: 
     """A judgment that is stored must not look failed by what follows it: null asks to claim."""
     try:
         return await _next(connection, slug, "%s", [person])
-    except (PassOn, psycopg.Error):
+    except PassOn:
+        return None
+    except Exception:
+        logger.exception("The next task could not be told with the judgment")
         return None
 
 

@@ -78,7 +78,11 @@ class PreviewView(ImportingView):
         stream = _file(request)
         sent = _length(request, stream)
         size = query.get("size", "")
-        whole = int(size) <= sent if size.isascii() and size.isdigit() and sent else None
+        whole = (
+            int(size) <= sent
+            if size.isascii() and size.isdigit() and len(size) < 19 and sent
+            else None
+        )
         return Response(
             previews.preview(
                 project=row,

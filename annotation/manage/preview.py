@@ -42,7 +42,7 @@ def step(request: HttpRequest, project: Project) -> HttpResponse:
     """Check an answer as the desk would, and say what it would have stored."""
     try:
         sent = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         sent = None
     if not isinstance(sent, dict):
         return JsonResponse({"detail": "Send a JSON object."}, status=400)

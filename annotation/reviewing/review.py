@@ -284,7 +284,7 @@ def verdict_step(request: HttpRequest, project: Project, task_id: int) -> HttpRe
     task = task_of(project, task_id)
     try:
         sent = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         sent = None
     if not isinstance(sent, dict) or sent.get("do") != "submit":
         return JsonResponse({"detail": "Send a verdict."}, status=400)

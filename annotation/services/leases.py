@@ -66,8 +66,11 @@ def undo(*, judgment_id: UUID, by: User) -> Assignment:
         raise Conflict("This judgment was undone already.")
     if judgment.assignment_id is None:
         raise Conflict("An imported judgment cannot be undone here.")
-    if Judgment.objects.filter(supersedes=judgment).exists():
-        raise Conflict("A reviewer has decided on this judgment; it cannot be undone.")
+    if task.is_calibration:
+        raise Conflict("An answer of the exercise cannot be undone: its solution may be known.")
+    verdicts = task.judgments.filter(source=Judgment.Source.REVIEW, withdrawn_at=None)
+    if verdicts.exclude(pk=judgment.pk).exists():
+        raise Conflict("A reviewer has decided on this task; its judgments cannot be undone.")
     if judgment.created_at < timezone.now() - timedelta(seconds=project.undo_seconds):
         raise Conflict(f"Only the last {_minutes(project.undo_seconds)} can be undone.")
     later = (

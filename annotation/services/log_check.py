@@ -87,7 +87,11 @@ def verify(*, project: Project | None = None, expect: str = "") -> Found:
 def _noted(text: str) -> log.Head:
     position, _, chain = text.partition(":")
     try:
-        return log.Head(int(position), bytes.fromhex(chain))
+        head = log.Head(int(position), bytes.fromhex(chain))
+        # A place before the first entry would never be met, and so prove nothing.
+        if head.position < 0 or (head.position == 0 and head.chain != log.ZERO):
+            raise ValueError
+        return head
     except ValueError:
         raise Invalid(
             "A head of the log is written position:hash.", fields={"expect": "is no head"}

@@ -40,6 +40,7 @@ from config.models import User
 
 __all__ = [
     "Submitted",
+    "check_key",
     "claim",
     "heartbeat",
     "project_of",
@@ -124,7 +125,7 @@ def submit(*, assignment_id: UUID, by: User, body: dict, key: str | None = None)
     surplus otherwise. Raises Invalid for a bad body or key, Assignment.DoesNotExist for a lease
     that is not theirs, and Conflict, with the reason, when it cannot be taken.
     """
-    _check_key(key)
+    check_key(key)
     try:
         return _submit_held(assignment_id, by, body, key) or _submit(assignment_id, by, body, key)
     except IntegrityError:
@@ -187,8 +188,9 @@ def _submit(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submi
     return Submitted(known(judgment, typed), created=True)
 
 
-def _check_key(key: str | None) -> None:
-    if key is not None and not (0 < len(key) <= 80 and key.isprintable()):
+def check_key(key: object) -> None:
+    """Raise Invalid for an idempotency key that cannot be stored."""
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 80 and key.isprintable()):
         raise Invalid(
             "Idempotency-Key must be 1 to 80 printable characters.",
             fields={"Idempotency-Key": "must be 1 to 80 printable characters"},

@@ -143,10 +143,15 @@ def decide(*, task: Task, by: User, body: dict, key: str | None = None) -> Judgm
     Raises Invalid for a bad body and Conflict when the reviewer judged the task as an annotator:
     nobody decides about their own work.
     """
+    queue.check_key(key)
     task = Task.objects.select_for_update().select_related("project").get(pk=task.pk)
     if key is not None:
         same = Judgment.objects.of(by).filter(idempotency_key=key).first()
         if same is not None:
+            if same.task_id != task.pk or same.source != Judgment.Source.REVIEW:
+                raise Conflict("This Idempotency-Key was used for something else; make a new one.")
+            if same.withdrawn_at is not None:
+                raise Conflict("This verdict was replaced; send the new one under a new key.")
             return same
     if task.state == Task.State.WITHDRAWN:
         raise Conflict("This task was withdrawn; there is nothing to decide.")
@@ -162,11 +167,12 @@ def decide(*, task: Task, by: User, body: dict, key: str | None = None) -> Judgm
     )
     if earlier is not None and earlier.withdrawn_at is None:
         log.superseded(earlier, actor=by.pseudonym)
-        if earlier.annotator_id == by.pk:
-            # One standing judgment a person and task: one's own earlier verdict makes room.
-            earlier.withdrawn_at = timezone.now()
-            earlier.save(update_fields=["withdrawn_at"])
-            log.withdrawn(earlier, actor=by.pseudonym)
+    # One standing judgment a person and task: one's own earlier verdict makes room, also where
+    # another reviewer's has come between.
+    for before in own.filter(source=Judgment.Source.REVIEW):
+        before.withdrawn_at = timezone.now()
+        before.save(update_fields=["withdrawn_at"])
+        log.withdrawn(before, actor=by.pseudonym)
     judgment = Judgment.objects.create(
         project=task.project,
         task=task,

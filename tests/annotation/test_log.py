@@ -187,6 +187,8 @@ def test_a_log_cut_short_shows_against_the_head_noted_before(worked, ben, claim,
     assert cut.broken == {"position": ENTRIES + 1, "reason": "the log ends before the head noted"}
     with pytest.raises(Invalid, match="position:hash"):
         log_check.verify(expect="nonsense")
+    with pytest.raises(Invalid):
+        log_check.verify(expect="0:deadbeef")
 
 
 def test_a_log_written_anew_shows_against_the_head_noted_before(worked):

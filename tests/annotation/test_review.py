@@ -147,6 +147,19 @@ def test_one_may_change_ones_mind_and_another_may_overrule(disputed, reviewer, r
     assert third.supersedes == second
     assert said(disputed) == [("review", "tie")]
     assert review.verdict_of(disputed) == third
+    fourth = review.decide(task=disputed, by=reviewer, body={"outcome": "both_bad"})
+    assert said(disputed) == [("review", "both_bad")]
+    assert review.verdict_of(disputed) == fourth
+
+
+def test_a_key_that_cannot_be_stored_or_was_used_is_refused(disputed, reviewer):
+    for key in ("k" * 81, "a\x00b", "", 5):
+        with pytest.raises(Invalid, match="Idempotency-Key"):
+            review.decide(task=disputed, by=reviewer, body={"outcome": "tie"}, key=key)
+    review.decide(task=disputed, by=reviewer, body={"outcome": "tie"}, key="k1")
+    review.decide(task=disputed, by=reviewer, body={"outcome": "both_bad"}, key="k2")
+    with pytest.raises(Conflict, match="replaced"):
+        review.decide(task=disputed, by=reviewer, body={"outcome": "tie"}, key="k1")
 
 
 def test_the_same_key_gives_one_verdict(disputed, reviewer):
