@@ -92,9 +92,10 @@ def headline(runs: dict[str, Run]) -> dict[str, Any]:
     """The numbers of a round's runs that a reader asks for first."""
     found: dict[str, Any] = {}
     if "reward" in runs:
-        for name in ("accuracy", "accuracy_ci", "n_eval"):
-            if name in runs["reward"].metrics:
-                found[f"rm_{name}"] = runs["reward"].metrics[name]
+        unseen = unseen_accuracy(runs["reward"])
+        for name in ("accuracy", "accuracy_ci", "n"):
+            if name in unseen:
+                found[f"rm_{name}"] = unseen[name]
     if "evaluate" in runs:
         wanted = (
             *("n_prompts", "win_rate", "win_rate_ci", "lc_win_rate", "lc_win_rate_ci"),
@@ -103,6 +104,15 @@ def headline(runs: dict[str, Run]) -> dict[str, Any]:
         metrics = runs["evaluate"].metrics
         found |= {name: metrics[name] for name in wanted if name in metrics}
     return found
+
+
+def unseen_accuracy(run: Run) -> dict[str, Any]:
+    """n, accuracy and accuracy_ci of a reward run over all pairs, each by a fit that did not see
+    its prompt; of the held-out pairs alone where an older run has no more.
+
+    The held-out pairs of a young project are too few to refuse or release anything by.
+    """
+    return run.metrics.get("unseen") or run.metrics
 
 
 def _by_id_or(text: str, **other: str) -> Q:

@@ -9,7 +9,7 @@ from feedback.views import chat, reports, shared
 urlpatterns = [
     path("", chat.home, name="chat"),
     path("c/<uuid:conversation_id>/", chat.conversation, name="conversation"),
-    path("s/<str:token>/", shared.shared, name="shared"),
+    path("s/<slug:token>/", shared.shared, name="shared"),
     path("review/reports/", reports.reported, name="reported"),
     path("api/conversations/", api.ConversationsView.as_view(), name="conversations"),
     path(
@@ -30,7 +30,7 @@ urlpatterns = [
     path("api/shares/<uuid:share_id>/", shares.ShareView.as_view(), name="share-detail"),
     path("api/images/", images.ImagesView.as_view(), name="images"),
     path("api/images/<uuid:image_id>/", images.ImageView.as_view(), name="image-detail"),
-    path("s/<str:token>/<uuid:image_id>/", shared.shared_image, name="shared-image"),
+    path("s/<slug:token>/<uuid:image_id>/", shared.shared_image, name="shared-image"),
     path("api/webhooks/", webhooks.WebhooksView.as_view(), name="webhooks"),
     path("api/webhooks/<uuid:webhook_id>/", webhooks.WebhookView.as_view(), name="webhook-detail"),
     path("api/events/", signals.EventsView.as_view(), name="events"),

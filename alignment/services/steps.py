@@ -4,7 +4,7 @@ A step returns `Done` with one sentence for the console, or `Waiting` for a run.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.db import transaction
 
 from alignment.errors import RunFailed, TooLittleData
 from alignment.models import Decision, Round, Run
+from alignment.selectors import unseen_accuracy
 from alignment.services import asking, assembly, plan, releases, snapshots
 from alignment.stats.gate import Gate, decide
 from inference import selectors as inference
@@ -70,14 +71,15 @@ def reward(turn: Round) -> Done | Waiting:
     if run.state != Run.State.DONE:
         return _wait(run)
     numbers = _reward_numbers(turn, run)
-    asked = {name: turn.config["gate"][name] for name in REWARD_RULES}
-    nothing = dict.fromkeys(turn.config["gate"])
+    rules = asdict(Gate()) | turn.config["gate"]
+    asked = {name: rules[name] for name in REWARD_RULES}
+    nothing = dict.fromkeys(rules)
     verdict = decide(numbers, Gate.from_mapping(nothing | asked))
     if not verdict.passed:
         _refuse(turn, run.model, verdict.as_dict(), numbers)
         said = " ".join(verdict.failures)
         return Done(f"Not good enough to optimise against. {said}", "refused", Round.Step.ASK)
-    return Done(f"Accuracy on unseen prompts {_with_interval(_unseen(run), 'accuracy')}.")
+    return Done(f"Accuracy on unseen prompts {_with_interval(unseen_accuracy(run), 'accuracy')}.")
 
 
 def sample(turn: Round) -> Done | Waiting:
@@ -225,20 +227,15 @@ def _reward_numbers(turn: Round, run: Run) -> dict[str, Any]:
         .order_by("-round__number")
         .first()
     )
-    found = _unseen(run)
+    found = unseen_accuracy(run)
     return {
         "rm_accuracy": found.get("accuracy"),
         "rm_accuracy_ci": found.get("accuracy_ci"),
-        "rm_accuracy_last": _unseen(before).get("accuracy") if before else None,
+        # A run from before this was measured held out few pairs: not to be compared with.
+        "rm_accuracy_last": (before.metrics.get("unseen") or {}).get("accuracy")
+        if before
+        else None,
     }
-
-
-def _unseen(run: Run) -> dict[str, Any]:
-    """Accuracy over all pairs, each by a model that did not see its prompt.
-
-    The held-out pairs alone are too few in a young project to refuse or release anything by.
-    """
-    return run.metrics.get("unseen") or run.metrics
 
 
 def _refuse(

@@ -11,7 +11,6 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from annotation.models import Project
 from config.errors import Invalid
 from feedback.api.access import AUTHENTICATION, IsPerson, MayBegin, person_for
 from feedback.consumers import announce
@@ -24,7 +23,6 @@ from feedback.threads import in_loop
 
 class BeginIn(serializers.Serializer):
     consent = serializers.BooleanField(default=True)
-    project = serializers.SlugField(required=False)
 
 
 class AskIn(serializers.Serializer):
@@ -131,7 +129,7 @@ class LeaderboardView(APIView):
     )
     def get(self, request) -> Response:
         slug = request.query_params.get("project", settings.CHAT_PROJECT)
-        project = Project.objects.get(slug=slug)
+        project = leaderboard.project_for(slug=slug, user=request.user)
         found = leaderboard.current(project_id=project.pk)
         body = {
             "project": slug,

@@ -1,5 +1,6 @@
 """Webhooks: other systems hear of reactions and votes."""
 
+import base64
 import secrets
 import uuid
 
@@ -13,8 +14,8 @@ from feedback.models.votes import Vote
 
 
 def new_secret() -> str:
-    """256 random bits that sign what is sent."""
-    return f"whsec_{secrets.token_urlsafe(32)}"
+    """256 random bits that sign what is sent, in base64 after a prefix (Standard Webhooks)."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
 
 
 class Webhook(models.Model):

@@ -306,7 +306,7 @@ def _ask(
     Message.objects.bulk_create([question, answer] if pictures is None else [answer])
     title_changed = not conversation.title
     if title_changed:
-        conversation.title = _title(text)
+        conversation.title = title_of(text)
     conversation.leaf = answer
     conversation.save(update_fields=["leaf", "deployment", "title", "updated_at"])
     return Turn(conversation, tree, answer, question, prompt, title_changed=title_changed)
@@ -371,7 +371,7 @@ def _deployment(conversation: Conversation) -> Deployment:
     return dealt
 
 
-def _title(text: str) -> str:
+def title_of(text: str) -> str:
     line = " ".join(text.split())
     if len(line) <= TITLE_LENGTH:
         return line

@@ -4,8 +4,13 @@ from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import slug_re
 from django.db.models import Count, Max, Sum
 
+from annotation.models import Project
 from feedback.arena import leaderboard as maths
 from feedback.arena.bradley_terry import PRIOR
 from feedback.arena.pairing import pair_probabilities
@@ -71,6 +76,17 @@ def refresh_all() -> int:
     """Every project that has votes; returns how many leaderboards were fitted again."""
     ids = Battle.objects.order_by().values_list("conversation__project", flat=True).distinct()
     return sum(refresh(project_id=one) for one in ids)
+
+
+def project_for(*, slug: str, user: AbstractBaseUser | AnonymousUser) -> Project:
+    """The project whose leaderboard is asked for: the chat's is everybody's, any other is for those
+    who may see that project. Raises Project.DoesNotExist for the rest, and for what is no slug.
+    """
+    if slug == settings.CHAT_PROJECT:
+        return Project.objects.get(slug=slug)
+    if not user.is_authenticated or not slug_re.match(slug):
+        raise Project.DoesNotExist
+    return Project.objects.visible_to(user).distinct().get(slug=slug)
 
 
 def current(*, project_id: int) -> Leaderboard | None:

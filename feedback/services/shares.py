@@ -10,6 +10,7 @@ from config.errors import Conflict, Invalid
 from feedback.models import Event, Image, Message, Share
 from feedback.people import Person
 from feedback.services import signals
+from feedback.services.chat import title_of
 from feedback.tree import FINAL, Tree
 
 
@@ -68,4 +69,15 @@ def shown(token: str) -> Shared:
     link = Share.objects.select_related("conversation").get(token=token, revoked_at=None)
     path = Tree.of(link.conversation_id).path(link.leaf_id)
     thread = [one for one in path if one.role != Message.Role.SYSTEM]
-    return Shared(link.conversation.title, thread)
+    return Shared(_title(link, thread), thread)
+
+
+def _title(link: Share, thread: list[Message]) -> str:
+    """The chat's title, unless it was made of a question that the shared path leaves out."""
+    title = link.conversation.title
+    asked = Message.objects.filter(conversation=link.conversation_id, role=Message.Role.USER)
+    elsewhere = asked.exclude(pk__in=[one.pk for one in thread]).values_list("text", flat=True)
+    if title in {title_of(text) for text in elsewhere}:
+        first = next((one for one in thread if one.role == Message.Role.USER), None)
+        return title_of(first.text) if first else ""
+    return title

@@ -87,7 +87,8 @@ def send_due() -> int:
 def signature(secret: str, delivery_id: str, timestamp: int, body: bytes) -> str:
     """What the header `webhook-signature` must say."""
     signed = b".".join([delivery_id.encode(), str(timestamp).encode(), body])
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.new(key, signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
@@ -161,7 +162,8 @@ def _end(delivery: Delivery, state: str, error: str = "") -> bool:
 
 def _keep(delivery: Delivery, **values) -> None:
     """Write down what became of it, if what it tells was not deleted meanwhile."""
-    Delivery.objects.filter(pk=delivery.pk).update(
+    # One that another worker has ended stays as it ended.
+    Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING).update(
         attempts=delivery.attempts, status=delivery.status, **values
     )
 

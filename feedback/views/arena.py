@@ -60,9 +60,10 @@ def comparison(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 def board(request: HttpRequest) -> HttpResponse:
     """The leaderboard with its intervals drawn."""
     slug = request.GET.get("project", settings.CHAT_PROJECT)
-    project = Project.objects.filter(slug=slug).first()
-    if project is None:
-        raise Http404("There is no such project.")
+    try:
+        project = leaderboard.project_for(slug=slug, user=request.user)
+    except Project.DoesNotExist:
+        raise Http404("There is no such project.") from None
     found = leaderboard.current(project_id=project.pk)
     fitted = found.board if found else None
     is_researcher = request.user.is_authenticated and request.user.has_role("researcher")

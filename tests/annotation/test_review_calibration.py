@@ -120,10 +120,13 @@ def test_the_explanation_comes_after_ones_own_answer_and_to_nobody_else(
     assert api().get(f"/api/judgments/{judgment.pk}/explanation/").status_code == 401
 
 
-def test_what_was_taken_back_is_explained_no_more(exercise, alice, claim, answer, api):
+def test_an_answer_is_not_taken_back_once_its_solution_may_be_known(
+    exercise, alice, claim, answer, api
+):
     judgment = answer(claim(alice))
-    queue.undo(judgment_id=judgment.pk, by=alice)
-    assert api(alice).get(f"/api/judgments/{judgment.pk}/explanation/").status_code == 404
+    with pytest.raises(Conflict, match="its solution may be known"):
+        queue.undo(judgment_id=judgment.pk, by=alice)
+    assert api(alice).get(f"/api/judgments/{judgment.pk}/explanation/").status_code == 200
 
 
 def test_ordinary_work_and_unseen_gold_are_never_explained(project, alice, claim, submit, api):

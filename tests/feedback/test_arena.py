@@ -10,6 +10,7 @@ from django.test import Client
 
 from annotation import selectors as annotation
 from annotation.models import Judgment, Project, Task
+from annotation.services.projects import add_member, create_project
 from feedback import tasks
 from feedback.models import Battle, Conversation, Leaderboard, Message, Vote
 from feedback.people import Person
@@ -314,6 +315,21 @@ class TestLeaderboard:
     def test_an_unknown_project_is_not_found(self, two, guest):
         assert guest.get("/api/leaderboard/?project=none").status_code == 404
         assert guest.get("/arena/leaderboard/?project=none").status_code == 404
+
+    def test_one_of_another_project_is_for_its_members(self, two, guest, signed_in, rita):
+        hidden = create_project(slug="hidden", kinds=["pairwise"])
+        member = signed_in(rita)
+        for address in ("/api/leaderboard/?project=hidden", "/arena/leaderboard/?project=hidden"):
+            assert guest.get(address).status_code == 404
+            assert member.get(address).status_code == 404
+        add_member(project=hidden, user=rita, role="reviewer")
+        for address in ("/api/leaderboard/?project=hidden", "/arena/leaderboard/?project=hidden"):
+            assert member.get(address).status_code == 200
+
+    @pytest.mark.parametrize("slug", ["a%00b", "..", "%22"])
+    def test_what_is_no_name_of_a_project_is_not_found(self, two, guest, signed_in, rita, slug):
+        for browser in (guest, signed_in(rita)):
+            assert browser.get(f"/arena/leaderboard/?project={slug}").status_code == 404
 
 
 def test_hostile_text_is_shown_as_text(two, engine_double, guest: Client):

@@ -101,6 +101,21 @@ def test_a_link_shows_the_chosen_path_to_anybody_and_names_nobody(alice, api, ta
     assert "a later secret" not in Client().get(page.request["PATH_INFO"]).content.decode()
 
 
+def test_a_link_does_not_tell_the_question_that_was_edited_away(alice, api, talk):
+    home = talk(alice, "My real name is in this", "answer")
+    first = home.messages.get(role="user")
+    person = Person(user=alice)
+    other = chat.edit(
+        person=person, conversation_id=home.pk, message_id=first.pk, text="Without a name"
+    )
+    chat.finish(other.answer.pk, text="another", state="complete")
+    url = share(api(alice), home).json()["url"].removeprefix("http://testserver")
+    html = Client().get(url).content.decode()
+    assert "My real name" not in html
+    assert "Without a name" in html
+    assert Client().get("/s/a%00b/").status_code == 404
+
+
 def test_a_link_is_made_once_noted_and_can_be_taken_back(alice, mallory, api, talk):
     home = talk(alice, "one", "answer")
     client = api(alice)

@@ -104,10 +104,22 @@ def test_a_reaction_is_told_once_signed_and_without_words_of_people(
     assert b"secret" not in body
     assert b"Eight minutes" not in body
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    wanted = hmac.new(hook.secret.encode(), signed, hashlib.sha256).digest()
+    key = base64.b64decode(hook.secret.removeprefix("whsec_"), validate=True)
+    wanted = hmac.new(key, signed, hashlib.sha256).digest()
     assert headers["webhook-signature"] == f"v1,{base64.b64encode(wanted).decode()}"
     stored = Delivery.objects.get()
     assert (stored.state, stored.status, stored.attempts) == ("delivered", 200, 1)
+
+
+def test_the_signature_is_that_of_the_published_example():
+    # The example of the Standard Webhooks specification.
+    signed = webhooks.signature(
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1614265330,
+        b'{"test": 2432232314}',
+    )
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_reactions_of_a_batch_and_taking_back_are_told_too_and_nothing_else(

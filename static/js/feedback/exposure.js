@@ -44,6 +44,7 @@ export class Exposure {
     if (!state) return;
     this.#settle(state);
     state.since = null;
+    state.on = false; // else the next count would take it for still on screen
     this.#tell(id, state);
   }
 
