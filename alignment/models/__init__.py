@@ -1,8 +1,9 @@
 """From judgments to models: snapshots, runs, rounds, and every decision with its numbers."""
 
 from alignment.models.decisions import Decision
+from alignment.models.experiments import Experiment
 from alignment.models.rounds import Round
 from alignment.models.runs import Run
 from alignment.models.snapshots import Snapshot
 
-__all__ = ["Decision", "Round", "Run", "Snapshot"]
+__all__ = ["Decision", "Experiment", "Round", "Run", "Snapshot"]

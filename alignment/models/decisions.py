@@ -15,6 +15,11 @@ class Decision(models.Model):
         PROMOTE = "promote", "Promoted"
         ROLLBACK = "rollback", "Rolled back"
         OVERRULE = "overrule", "Gate overruled"
+        CANARY = "canary", "Tried on a share"
+        HOLDOUT = "holdout", "Held out"
+        RETIRE = "retire", "Taken out of service"
+        HALT = "halt", "Comparison halted"
+        UNDECIDED = "undecided", "No difference found"
 
     project = models.ForeignKey(
         "annotation.Project", on_delete=models.CASCADE, related_name="decisions"
