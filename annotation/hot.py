@@ -122,7 +122,7 @@ async def _next_or_none(connection: psycopg.AsyncConnection, slug: str, person: 
 async def _next(connection: psycopg.AsyncConnection, slug: str, person: str, values: list) -> dict:
     outcome, assignment = await _row(
         connection,
-        f"SELECT outcome, assignment FROM annotation_claim(%s, {person}, false)",  # noqa: S608
+        f"SELECT outcome, assignment FROM annotation_claim(%s, {person}, false, false)",  # noqa: S608
         [slug, *values],
     )
     if outcome != "leased":

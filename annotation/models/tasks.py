@@ -15,7 +15,7 @@ from annotation.querysets import AssignmentQuerySet, TaskQuerySet
 class Task(models.Model):
     """A prompt and K candidates to be judged by `overlap` people.
 
-    A task with `gold` has a known answer; `reserved_for` keeps a task for one person;
+    A task with `gold` has a known answer; `reserved_for` keeps one place for one person;
     `repeat_of` names the task this one asks again, of the same person, for self-consistency;
     `disagreement` is 0 where everyone agreed and rises to 1 (None: not enough judgments yet).
 
@@ -112,9 +112,18 @@ class Task(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} task {self.pk}"
 
-    def has_room(self) -> bool:
-        """Whether one more person may be counted in."""
-        return self.state == self.State.OPEN and self.taken < self.overlap
+    def has_room_for(self, person) -> bool:
+        """Whether this person may be counted in: the place kept for another is not theirs."""
+        if self.state != self.State.OPEN:
+            return False
+        kept = 0
+        if self.reserved_for_id is not None and self.reserved_for_id != person.pk:
+            there = self.assignments.filter(
+                annotator=self.reserved_for_id,
+                state__in=[Assignment.State.LEASED, Assignment.State.SUBMITTED],
+            )
+            kept = int(not there.exists())
+        return self.taken + kept < self.overlap
 
 
 class PromptItem(models.Model):
@@ -176,7 +185,8 @@ class Assignment(models.Model):
     """A lease of one task to one person. One row for a person and a task, ever.
 
     `token` is the fencing token: a submit names it, and a lease that was handed out again
-    has a new one. `shown` holds candidate ids in the order on screen.
+    has a new one. `shown` holds candidate ids in the order on screen. One that `is_ahead` was
+    taken in advance, for a page that shows it next; it begins when its turn has come.
     """
 
     class State(models.TextChoices):
@@ -198,6 +208,7 @@ class Assignment(models.Model):
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
     skip_reason = models.CharField(max_length=300, blank=True)
+    is_ahead = models.BooleanField(default=False, db_default=False)
 
     objects = AssignmentQuerySet.as_manager()
 

@@ -41,6 +41,11 @@ def locked(assignment_id: UUID, by: User) -> Assignment:
     return own.select_related("task__project").get(task=task)
 
 
+def is_in(project: Project, person: User) -> bool:
+    """Whether a person has a place in a project (now, not when they were given a task)."""
+    return Project.objects.visible_to(person).filter(pk=project.pk).exists()
+
+
 def end(assignment: Assignment, state: str, **changes) -> None:
     assignment.state, assignment.ended_at = state, timezone.now()
     for name, value in changes.items():
@@ -55,10 +60,12 @@ def end(assignment: Assignment, state: str, **changes) -> None:
 def undo(*, judgment_id: UUID, by: User) -> Assignment:
     """Withdraw one's own last judgment within the project's undo window; the lease comes back.
 
-    Raises Judgment.DoesNotExist for someone else's and Conflict, with the reason, when it is
-    not the last one, too old, adjudicated or undone already.
+    Raises Judgment.DoesNotExist for someone else's, and for people who left the project, and
+    Conflict, with the reason, when it is not the last one, too old, adjudicated or undone already.
     """
     judgment = Judgment.objects.of(by).select_related("project").get(pk=judgment_id)
+    if not is_in(judgment.project, by):
+        raise Judgment.DoesNotExist
     task = Task.objects.select_for_update().get(pk=judgment.task_id)
     judgment.refresh_from_db(fields=["withdrawn_at", "surplus"])
     project = judgment.project
@@ -90,7 +97,7 @@ def undo(*, judgment_id: UUID, by: User) -> Assignment:
         task.save(update_fields=["done", "state"])
         held = True
     else:
-        held = _retake(task)
+        held = _retake(task, by)
     assignment = _give_back(judgment.assignment_id, project, held=held)
     return complete(assignment, project)
 
@@ -99,9 +106,9 @@ def _minutes(seconds: int) -> str:
     return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
 
 
-def _retake(task: Task) -> bool:
-    """Count the person in again if the task, locked by the caller, has room."""
-    if not task.has_room():
+def _retake(task: Task, person: User) -> bool:
+    """Count the person in again if the task, locked by the caller, has room for them."""
+    if not task.has_room_for(person):
         return False
     task.taken += 1
     task.save(update_fields=["taken"])
@@ -117,6 +124,7 @@ def _give_back(assignment_id: UUID, project: Project, *, held: bool) -> Assignme
         expires_at=Now() + timedelta(seconds=project.lease_seconds),
         ended_at=None,
         skip_reason="",
+        is_ahead=False,
     )
     return Assignment.objects.select_related("task", "annotator").get(pk=assignment_id)
 
@@ -143,6 +151,13 @@ def _hand_back(assignment_id: UUID, by: User, state: str, **changes) -> None:
         raise Conflict("You have judged this task already; undo that first.")
     if assignment.state == state:
         return
+    task = assignment.task
+    if (
+        state == Assignment.State.SKIPPED
+        and task.reserved_for_id == by.pk
+        and not task.repeat_of_id
+    ):
+        Task.objects.filter(pk=task.pk).update(reserved_for=None)  # anyone's, not nobody's
     if assignment.state == Assignment.State.LEASED:
         Task.objects.filter(pk=assignment.task_id).update(taken=F("taken") - 1)
     end(assignment, state, **changes)
@@ -153,21 +168,25 @@ def _hand_back(assignment_id: UUID, by: User, state: str, **changes) -> None:
 
 @transaction.atomic
 def heartbeat(*, assignment_id: UUID, by: User) -> Assignment:
-    """Extend a lease from now. One that ran out is taken up again while the task has room."""
+    """Extend a lease from now, with what was taken in advance. One that ran out is taken up again
+    while the task has room. Raises Assignment.DoesNotExist for people who left the project."""
     assignment = locked(assignment_id, by)
     task, project = assignment.task, assignment.task.project
-    if assignment.state == Assignment.State.EXPIRED and not _retake(task):
+    if not is_in(project, by):
+        raise Assignment.DoesNotExist
+    if assignment.state == Assignment.State.EXPIRED and not _retake(task, by):
         raise Conflict(
             "Your time ran out and others took this task. Send your answer all the same: "
             "it is kept."
         )
     if assignment.state not in (Assignment.State.LEASED, Assignment.State.EXPIRED):
         raise Conflict(f"This lease has ended: {assignment.get_state_display().lower()}.")
+    until = Now() + timedelta(seconds=project.lease_seconds)
     Assignment.objects.filter(pk=assignment.pk).update(
-        state=Assignment.State.LEASED,
-        ended_at=None,
-        expires_at=Now() + timedelta(seconds=project.lease_seconds),
+        state=Assignment.State.LEASED, ended_at=None, expires_at=until
     )
+    ahead = Assignment.objects.leased().of(by).filter(is_ahead=True, task__project=project)
+    ahead.update(expires_at=until)
     assignment.refresh_from_db(fields=["state", "expires_at", "ended_at"])
     return assignment
 
@@ -191,35 +210,58 @@ def save_draft(*, assignment_id: UUID, by: User, body: dict) -> Draft:
 
 @transaction.atomic
 def reassign(*, task: Task, to: User) -> Task:
-    """Keep a task for one person: it comes next for them, and to nobody else from now on.
+    """Give a task to one person: a place of it is kept for them, and it comes next for them.
 
     Leases that others hold on it end; what they send all the same is kept. Raises Conflict when
     the person judged it already or cannot be given it, and when nothing is left to judge.
     """
     task = Task.objects.select_for_update().get(pk=task.pk)
+    others = task.assignments.leased().exclude(annotator=to)
+    task.taken -= others.update(state=Assignment.State.EXPIRED, ended_at=Now())
+    task.save(update_fields=["taken"])
+    return keep_for(task, to)
+
+
+def keep_for(task: Task, to: User) -> Task:
+    """Keep a place of a task, locked by the caller, for one person. Raises Conflict as `reassign`
+    does."""
+    project = task.project
     if task.state != Task.State.OPEN:
         raise Conflict(f"This task is {task.get_state_display().lower()}; nothing is left to do.")
-    if not Project.objects.visible_to(to).filter(pk=task.project_id).exists():
+    if project.archived_at is not None or project.is_paused:
+        raise Conflict("The project is paused or archived; nobody is given a task.")
+    if not is_in(project, to):
         raise Conflict(f"{to.username} is not in this project.")
     if not to.is_active or "annotate" not in to.scopes:
         raise Conflict(f"{to.username} may not annotate.")
+    place = project.memberships.filter(user=to).first()
+    if place is not None and place.is_paused:
+        raise Conflict(f"{to.username} is paused in this project.")
+    lacks = sorted(set(task.skills) - set(place.skills if place is not None else ()))
+    if lacks:
+        raise Conflict(f"{to.username} lacks a skill that this task asks for: {', '.join(lacks)}.")
     if Judgment.objects.of(to).filter(task=task, withdrawn_at=None).exists():
         raise Conflict(f"{to.username} has judged this task already.")
     if task.candidates.filter(author=to).exists():
         raise Conflict(f"{to.username} wrote one of its answers.")
-    others = task.assignments.leased().exclude(annotator=to)
-    ended = others.update(state=Assignment.State.EXPIRED, ended_at=Now())
+    if task.taken == task.overlap and not task.assignments.leased().of(to).exists():
+        raise Conflict("Everyone this task asked for has judged it, or is about to.")
     task.assignments.of(to).filter(state=Assignment.State.SKIPPED).update(
         state=Assignment.State.RELEASED
     )
-    task.taken -= ended
-    if task.taken == task.overlap:
-        held = task.assignments.leased().of(to).exists()
-        if not held:
-            raise Conflict("Everyone this task asked for has judged it.")
     task.reserved_for = to
-    task.save(update_fields=["taken", "reserved_for"])
+    task.save(update_fields=["reserved_for"])
     return task
+
+
+def keep_nothing_for(person: User, *, project: Project | None = None) -> None:
+    """Let others have what was kept for a person; what only they could be asked again is asked
+    of nobody."""
+    kept = Task.objects.filter(reserved_for=person, state=Task.State.OPEN)
+    if project is not None:
+        kept = kept.filter(project=project)
+    kept.filter(repeat_of=None).update(reserved_for=None)
+    kept.exclude(repeat_of=None).update(state=Task.State.WITHDRAWN)
 
 
 def copy_for(task_id: int, person: User) -> Task:

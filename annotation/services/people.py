@@ -216,7 +216,8 @@ def remove_member(*, membership: Membership, by: User) -> None:
 
 
 def give_back_leases(*, person: User, project: Project | None = None) -> int:
-    """Release every task a person holds (in one project); drafts are kept. Returns how many."""
+    """Release every task a person holds (in one project), and those kept for them; drafts are
+    kept. Returns how many they held."""
     held = Assignment.objects.leased().of(person)
     if project is not None:
         held = held.filter(task__project=project)
@@ -227,6 +228,7 @@ def give_back_leases(*, person: User, project: Project | None = None) -> int:
         except DomainError:
             continue  # submitted in this very moment
         given_back += 1
+    queue.keep_nothing_for(person, project=project)
     return given_back
 
 

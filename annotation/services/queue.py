@@ -25,6 +25,9 @@ from annotation.services.leases import (
     copy_for,
     end,
     heartbeat,
+    is_in,
+    keep_for,
+    keep_nothing_for,
     locked,
     reassign,
     release,
@@ -42,7 +45,10 @@ __all__ = [
     "Submitted",
     "check_key",
     "claim",
+    "claim_ahead",
     "heartbeat",
+    "keep_for",
+    "keep_nothing_for",
     "project_of",
     "reassign",
     "release",
@@ -54,8 +60,8 @@ __all__ = [
     "valid_uuid",
 ]
 
-# How the next task is chosen is told in the database's own function (migration 0006).
-CLAIM = "SELECT outcome, assignment, task FROM annotation_claim(%s, %s, %s)"
+# How the next task is chosen is told in the database's own function (migration 0007).
+CLAIM = "SELECT outcome, assignment, task FROM annotation_claim(%s, %s, %s, %s)"
 
 REFUSALS = {
     "archived": "The project is archived.",
@@ -79,7 +85,8 @@ class Submitted(NamedTuple):
 def claim(*, project: str, by: User) -> Assignment | None:
     """Lease the next task of a project to a person; None when there is none for them.
 
-    A person who holds a lease gets the same one again. Then comes what is reserved for them, the
+    A person who holds a lease gets the same one again, or the one taken in advance when there is
+    no other. Then comes what is reserved for them, the
     exercise of a newcomer, and the queue: by priority, breadth or depth first as the project says,
     with gold and repeats mixed in at the project's rates. Raises Project.DoesNotExist for a project
     that is not theirs and Conflict while the project or the person is paused.
@@ -102,6 +109,22 @@ def claim(*, project: str, by: User) -> Assignment | None:
         raise Project.DoesNotExist
     if outcome in REFUSALS:
         raise Conflict(REFUSALS[outcome])
+    return _found(assignment, by)
+
+
+@transaction.atomic
+def claim_ahead(*, project: str, by: User) -> Assignment | None:
+    """Lease, or find, the task that comes after the one a person holds, to show it without
+    waiting when that one is sent. None where there is none, or it is not settled yet."""
+    outcome, assignment, task = _ask(project, by, ahead=True)
+    if outcome == "repeat":
+        copy_for(task, by)
+        outcome, assignment, task = _ask(project, by, ahead=True)
+    return _found(assignment, by) if outcome == "leased" else None
+
+
+def _found(assignment: UUID, by: User) -> Assignment:
+    """The assignment with all that shows it."""
     found = Assignment.objects.select_related("task__project", "draft").get(pk=assignment)
     if not hasattr(found, "draft"):
         found._state.fields_cache["draft"] = None  # looked for already
@@ -109,9 +132,11 @@ def claim(*, project: str, by: User) -> Assignment | None:
     return complete(found, found.task.project)
 
 
-def _ask(slug: str, by: User, *, wait: bool = False) -> tuple[str, UUID | None, int | None]:
+def _ask(
+    slug: str, by: User, *, wait: bool = False, ahead: bool = False
+) -> tuple[str, UUID | None, int | None]:
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [slug, by.pk, wait])
+        cursor.execute(CLAIM, [slug, by.pk, wait, ahead])
         return cursor.fetchone()
 
 
@@ -172,7 +197,7 @@ def _submit(assignment_id: UUID, by: User, body: dict, key: str | None) -> Submi
     _check_token(assignment, body)
     checked = bodies.read(question_of(task, project=project, shown=assignment.shown), body)
     held = assignment.state == Assignment.State.LEASED
-    surplus = not held and not task.has_room()
+    surplus = not held and not (task.has_room_for(by) and is_in(project, by))
     judgment, typed = drawn_up(assignment, checked, by=by, key=key, surplus=surplus)
     judgment.save(force_insert=True)
     parts.save(typed)

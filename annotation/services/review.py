@@ -257,7 +257,7 @@ def pause(*, membership: Membership, by: User, paused: bool) -> None:
 def ask_another(*, task: Task, to: User | None = None) -> Task:
     """Have one more person judge a task that is in dispute: anyone, or the one named.
 
-    Raises Conflict when the person cannot be given it.
+    Nobody who works on it is disturbed. Raises Conflict when the person cannot be given it.
     """
     task = Task.objects.select_for_update().get(pk=task.pk)
     if task.state == Task.State.WITHDRAWN:
@@ -268,4 +268,4 @@ def ask_another(*, task: Task, to: User | None = None) -> Task:
     task.state = Task.State.OPEN
     task.save(update_fields=["overlap", "state"])
     task.refresh_from_db()
-    return queue.reassign(task=task, to=to) if to is not None else task
+    return queue.keep_for(task, to) if to is not None else task

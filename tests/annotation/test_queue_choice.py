@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation.models import Assignment, Judgment, LogEntry, Project, Task
-from annotation.services import projects, queue
+from annotation.services import people, projects, queue, review
 from annotation.services.tasks import CandidateIn, create_tasks
 from config.errors import Conflict
 from tests.annotation.conftest import a_pair
@@ -298,6 +298,142 @@ def test_a_task_is_kept_for_nobody_who_could_not_be_given_it(
         queue.reassign(task=full, to=alice)
 
 
+def test_the_person_a_task_was_taken_from_does_not_get_the_place_kept_for_another(
+    alice, ben, plain_task, claim, submit
+):
+    before = claim(alice)
+    queue.reassign(task=plain_task, to=ben)
+    with pytest.raises(Conflict, match="it is kept"):
+        queue.heartbeat(assignment_id=before.pk, by=alice)
+    judgment, _ = submit(before)
+    assert judgment.surplus
+    queue.undo(judgment_id=judgment.pk, by=alice)
+    assert claim(alice) is None
+    assert claim(ben).task == plain_task
+
+
+def test_a_place_kept_for_one_person_leaves_the_other_places_to_all(
+    alice, ben, remy, rita, project, fill, claim, submit
+):
+    projects.add_member(project=project, user=rita, role="reviewer")
+    (task,) = fill(1, overlap=2)
+    held = claim(alice)
+    review.ask_another(task=task, to=ben)
+    assert claim(alice).pk == held.pk  # nobody who works on it is disturbed
+    assert claim(rita).task == task
+    assert claim(remy) is None  # two hold it, and the third place is kept
+    submit(claim(ben))
+    submit(held)
+    queue.release(assignment_id=claim(rita).pk, by=rita)
+    assert claim(remy).task == task
+
+
+def test_a_kept_task_that_is_skipped_goes_to_others(alice, ben, plain_task, claim):
+    queue.reassign(task=plain_task, to=ben)
+    queue.skip(assignment_id=claim(ben).pk, by=ben)
+    assert claim(alice).task == plain_task
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"is_paused": True}, "paused"),
+        ({"archived_at": timezone.now()}, "archived"),
+        ({}, "lacks a skill that this task asks for: medicine"),
+    ],
+)
+def test_a_task_is_kept_for_nobody_who_could_not_take_it_now(fields, reason, ben, set_up, fill):
+    (task,) = fill(1, skills=[] if fields else ["medicine"])
+    set_up(**fields)
+    with pytest.raises(Conflict, match=reason):
+        queue.reassign(task=task, to=ben)
+    task.refresh_from_db()
+    assert task.reserved_for is None
+
+
+def test_nothing_is_kept_for_a_person_who_is_paused(ben, project, plain_task):
+    project.memberships.filter(user=ben).update(is_paused=True)
+    with pytest.raises(Conflict, match="ben is paused"):
+        queue.reassign(task=plain_task, to=ben)
+
+
+# People who left -------------------------------------------------------------------------------
+
+
+def test_who_was_taken_out_keeps_no_task_and_no_place_but_their_work_is_kept(
+    alice, ben, adam, project, fill, claim, submit
+):
+    kept, sent, held = fill(3)
+    judgment, _ = submit(_held(claim, alice, sent))
+    queue.reassign(task=held, to=alice)
+    lease = claim(alice)
+    queue.reassign(task=kept, to=alice)
+    people.remove_member(membership=project.memberships.get(user=alice), by=adam)
+    with pytest.raises(Judgment.DoesNotExist):
+        queue.undo(judgment_id=judgment.pk, by=alice)
+    with pytest.raises(Assignment.DoesNotExist):
+        queue.heartbeat(assignment_id=lease.pk, by=alice)
+    late, created = submit(lease)
+    assert created
+    assert late.surplus
+    assert {claim(ben).task, *(submit(claim(ben)).judgment.task for _ in range(2))} == {kept, held}
+
+
+def _held(claim, person, task) -> Assignment:
+    queue.reassign(task=task, to=person)
+    return claim(person)
+
+
+# Taken in advance ------------------------------------------------------------------------------
+
+
+def test_the_task_taken_in_advance_is_the_one_that_comes_next(alice, ben, fill, claim, submit):
+    fill(4)
+    first = claim(alice)
+    ahead = queue.claim_ahead(project="helpful", by=alice)
+    assert ahead.task != first.task
+    assert queue.claim_ahead(project="helpful", by=alice).pk == ahead.pk
+    assert claim(alice).pk == first.pk
+    assert claim(ben).task not in (first.task, ahead.task)
+    submit(first)
+    begun = claim(alice)
+    assert (begun.pk, begun.token, begun.shown) == (ahead.pk, ahead.token, ahead.shown)
+    assert begun.claimed_at > ahead.claimed_at
+    assert queue.claim_ahead(project="helpful", by=alice).pk not in (first.pk, ahead.pk)
+
+
+def test_after_an_undo_what_was_taken_in_advance_comes_in_its_turn(alice, fill, claim, submit):
+    fill(3)
+    first = claim(alice)
+    second = queue.claim_ahead(project="helpful", by=alice)
+    judgment, _ = submit(first)
+    assert claim(alice).pk == second.pk
+    third = queue.claim_ahead(project="helpful", by=alice)
+    queue.undo(judgment_id=judgment.pk, by=alice)
+    order = []
+    for _ in range(3):
+        lease = claim(alice)
+        after = queue.claim_ahead(project="helpful", by=alice)
+        order.append((lease.pk, after and after.pk))
+        submit(lease)
+    assert order == [(first.pk, second.pk), (second.pk, third.pk), (third.pk, None)]
+
+
+def test_a_heartbeat_keeps_what_was_taken_in_advance(alice, ben, fill, claim, run_out):
+    fill(2)
+    first = claim(alice)
+    ahead = queue.claim_ahead(project="helpful", by=alice)
+    run_out(ahead)
+    queue.heartbeat(assignment_id=first.pk, by=alice)
+    queue.sweep_expired()
+    assert claim(ben) is None
+
+
+def test_the_exercise_is_not_taken_in_advance(alice, exercise, claim):
+    claim(alice)
+    assert queue.claim_ahead(project="helpful", by=alice) is None
+
+
 # Cost -----------------------------------------------------------------------------------------
 
 
@@ -321,7 +457,7 @@ def test_the_next_task_is_found_by_index_however_many_there_are(alice, project, 
     """The plans of the choice: each of its indexes, never all tasks and never a sort of them."""
     from importlib import import_module
 
-    migration = import_module("annotation.migrations.0006_queue_functions")
+    migration = import_module("annotation.migrations.0007_places_and_leases_ahead")
     fill(50)
     picks = {
         "task_queue": (migration._ORDINARY, migration._DEPTH),

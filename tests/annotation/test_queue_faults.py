@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annotation.models import Assignment, Judgment, LogEntry, Project, Task
-from annotation.services import projects, queue
+from annotation.services import projects, queue, review
 from annotation.services.tasks import create_tasks
 from config.errors import Conflict
 from tests.annotation.conftest import a_pair
@@ -155,7 +155,8 @@ def test_a_clock_set_ahead_or_back_over_collects_and_loses_nothing(services, see
 
 # Any order of events --------------------------------------------------------------------------
 
-VERBS = ("claim", "submit", "again", "expire", "sweep", "skip", "release", "undo", "beat", "give")
+VERBS = ("claim", "ahead", "submit", "again", "expire", "sweep", "skip", "release", "undo", "beat",
+         "give", "ask")  # fmt: skip
 STEPS = st.lists(st.tuples(st.sampled_from(VERBS), st.integers(0, 2)), max_size=40)
 
 
@@ -199,6 +200,8 @@ def _step(verb: str, person, held: dict, sent: dict, told: Counter) -> None:
         case "claim":
             if (given_out := queue.claim(project="any", by=person)) is not None:
                 held[person.pk] = given_out
+        case "ahead":
+            queue.claim_ahead(project="any", by=person)
         case "submit" if lease is not None:
             body, key = {"outcome": "tie"}, f"{lease.pk} {told['stored']}"
             done = queue.submit(assignment_id=lease.pk, by=person, body=body, key=key)
@@ -230,3 +233,5 @@ def _step(verb: str, person, held: dict, sent: dict, told: Counter) -> None:
             queue.heartbeat(assignment_id=lease.pk, by=person)
         case "give" if lease is not None:
             queue.reassign(task=lease.task, to=person)
+        case "ask" if lease is not None:
+            review.ask_another(task=lease.task, to=person)
