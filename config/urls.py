@@ -7,7 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
-from config import docs, health
+from config import docs, health, people_api
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
@@ -21,6 +21,7 @@ urlpatterns = [
         name="schema",
     ),
     path("api/docs/", docs.api_docs, name="docs"),
+    path("api/people/<str:pseudonym>/erasure/", people_api.ErasureView.as_view(), name="erasure"),
 ]
 for app in ("inference", "annotation", "alignment", "feedback"):
     if find_spec(f"{app}.urls"):

@@ -8,20 +8,45 @@ from django.db.models import Count, F, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from annotation.formats.lines import unstorable
-from annotation.manage.forms import AccountForm, KeyForm
+from annotation.manage.forms import AccountForm, EraseForm, KeyForm
 from annotation.manage.guard import signed_in
 from annotation.services import people
-from config import accounts
+from config import accounts, erasure
 from config.auth import role_required
 from config.errors import DomainError
 from config.models import AccessKey, Role, User
 
 PAGE = 50
+
+
+class _Words(dict):
+    """What an erasure touches, in words; an app's own name for what has none here."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+ERASED = _Words(
+    {
+        "judgments": gettext_lazy("judgments"),
+        "texts": gettext_lazy("judgments with words of their own"),
+        "drafts": gettext_lazy("drafts"),
+        "notes": gettext_lazy("notes received or written"),
+        "memberships": gettext_lazy("places in projects"),
+        "conversations": gettext_lazy("conversations"),
+        "messages": gettext_lazy("messages in them"),
+        "signals": gettext_lazy("reactions and other signals"),
+        "tasks of own questions": gettext_lazy("tasks made of their questions"),
+        "snapshots": gettext_lazy("snapshots that hold their data (marked)"),
+        "models": gettext_lazy("models trained on those (listed)"),
+    }
+)
 
 
 @require_GET
@@ -78,6 +103,33 @@ def account(request: HttpRequest, user_id: int) -> HttpResponse:
         if not form.is_bound or form.is_valid():
             return redirect("manage-account", user_id=person.pk)
     return _account_page(request, person, form=form, status=400 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@role_required("admin")
+@never_cache
+def erase(request: HttpRequest, user_id: int) -> HttpResponse:
+    """What there is of a person, and the form that takes it all out for good."""
+    person = get_object_or_404(User, pk=user_id)
+    form = EraseForm(request.POST or None, name=person.get_username())
+    if request.method == "POST" and form.is_valid():
+        try:
+            erasure.erase_person(
+                person=person, judgments=form.cleaned_data["judgments"], by=request.user
+            )
+        except DomainError as error:
+            form.refuse(error)
+        else:
+            messages.success(request, _("Erased. Nothing here names this person any more."))
+            return redirect("manage-accounts")
+    context = {
+        "person": person,
+        "form": form,
+        "found": [(ERASED[name], n) for name, n in erasure.would(person=person).items() if n],
+        "is_erased": erasure.is_erased(person),
+    }
+    status = 400 if form.is_bound else 200
+    return render(request, "annotation/manage/erase.html", context, status=status)
 
 
 @require_POST

@@ -297,3 +297,31 @@ SCOPE_NAMES = {
 
 class AccountForm(Form):
     role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+
+
+class EraseForm(Form):
+    """What becomes of the judgments, and the name once more, since nothing brings it back."""
+
+    judgments = forms.ChoiceField(
+        label=_("Their judgments"),
+        widget=forms.RadioSelect,
+        choices=[
+            ("keep", _("stay, without names and without a word of free text")),
+            ("withdraw", _("are deleted, and the places they filled are free again")),
+        ],
+        initial="keep",
+    )
+    confirm = forms.CharField(
+        label=_("Type their name to confirm"),
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args, name: str, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.name = name
+
+    def clean_confirm(self) -> str:
+        if self.cleaned_data["confirm"] != self.name:
+            raise forms.ValidationError(_("This is not their name."))
+        return self.name

@@ -28,6 +28,7 @@ urlpatterns = [
     path("manage/accounts/", accounts.listing, name="manage-accounts"),
     path("manage/accounts/<int:user_id>/", accounts.account, name="manage-account"),
     path("manage/projects/<slug:slug>/", include(of_project)),
+    path("manage/accounts/<int:user_id>/erase/", accounts.erase, name="erase-account"),
     path("account/", accounts.own, name="account"),
     path("account/<int:user_id>/keys/", accounts.make_key, name="make-key"),
     path("account/<int:user_id>/keys/<int:key_id>/", accounts.revoke_key, name="revoke-key"),
