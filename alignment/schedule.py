@@ -6,4 +6,9 @@ SCHEDULE = {
         "schedule": 15.0,
         "options": {"expires": 15, "queue": "default"},
     },
+    "alignment-watch-releases": {
+        "task": "alignment.tasks.watch_releases",
+        "schedule": 15.0,
+        "options": {"expires": 15, "queue": "default"},
+    },
 }

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from alignment.services import rounds, runs, supervision
+from alignment.services import experiments, rounds, runs, supervision
 
 
 @shared_task(name="alignment.tasks.execute_round")
@@ -22,3 +22,9 @@ def execute_run(run_id: str) -> None:
 def supervise() -> None:
     """See to jobs whose worker died."""
     supervision.supervise()
+
+
+@shared_task(name="alignment.tasks.watch_releases", acks_late=False)
+def watch_releases() -> None:
+    """Look at the live comparisons, and promote or roll back."""
+    experiments.watch()

@@ -6,14 +6,17 @@ Only conversations whose person consents are read, and only what was not taken b
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count, Q
 
 from annotation.prompts import prompt_hash
 from feedback.models import Conversation, Event, Image, Message, Vote
 from feedback.tree import Tree
-from feedback.vocabulary import POSITIVE
+from feedback.vocabulary import NEGATIVE, POSITIVE
 
 CHUNK = 500
 
@@ -37,12 +40,15 @@ class ReactionRecord:
 
 
 def reactions(
-    *, project_ids: Iterable[int], until: datetime | int | None = None
+    *,
+    project_ids: Iterable[int],
+    until: datetime | int | None = None,
+    position: int | None = None,
 ) -> Iterator[ReactionRecord]:
     """The standing reaction of each person to each answer (the newest of several), by event id.
 
     `until` is a moment or an event id (inclusive): the state as it was then. Read in chunks, so
-    memory does not grow with the number of reactions.
+    memory does not grow with the number of reactions. `position` is an event id that holds besides.
     """
     events = (
         Event.objects.reactions()
@@ -56,6 +62,8 @@ def reactions(
         events = events.filter(pk__lte=until)
     elif until is not None:
         events = events.filter(server_time__lte=until)
+    if position is not None:
+        events = events.filter(pk__lte=position)
     person = ("message_id", "actor_id", "guest")
     last_words = events.order_by(*person, "reaction", "-pk").distinct(*person, "reaction")
     standing = (
@@ -146,6 +154,60 @@ def vote_weights(*, project_ids: Iterable[int]) -> dict[UUID, float]:
     return dict(rows.iterator())
 
 
+def withheld_judgments(*, project_ids: Iterable[int]) -> set[UUID]:
+    """Judgments from votes in conversations whose person does not consent."""
+    rows = Vote.objects.filter(
+        battle__conversation__consent=False, judgment__project_id__in=list(project_ids)
+    )
+    return set(rows.values_list("judgment_id", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpRecord:
+    """What a person wrote next after an answer; `message_id` is that of the follow-up."""
+
+    message_id: UUID
+    person: str
+    prompt: list[dict[str, str]]
+    prompt_hash: str
+    answer: str
+    model_version: str | None
+    followup: str
+    created_at: datetime
+
+
+def followups(
+    *, project_ids: Iterable[int], until: datetime | None = None
+) -> Iterator[FollowUpRecord]:
+    """Turns that follow a whole answer, in conversations whose person consents, oldest first."""
+    rows = Message.objects.filter(
+        role=Message.Role.USER,
+        parent__role=Message.Role.ASSISTANT,
+        parent__state=Message.State.COMPLETE,
+        conversation__project_id__in=list(project_ids),
+        conversation__consent=True,
+    ).exclude(conversation__in=_with_pictures())
+    if until is not None:
+        rows = rows.filter(created_at__lte=until)
+    rows = rows.select_related("parent__model_version", "conversation__owner")
+    rows = rows.order_by("created_at", "pk").iterator(chunk_size=CHUNK)
+    while chunk := list(islice(rows, CHUNK)):
+        trees = _trees({message.conversation_id for message in chunk})
+        for message in chunk:
+            answer, owner = message.parent, message.conversation.owner
+            prompt = trees[message.conversation_id].prompt(answer.parent_id)
+            yield FollowUpRecord(
+                message_id=message.pk,
+                person=owner.pseudonym if owner else guest_pseudonym(message.conversation.guest),
+                prompt=prompt,
+                prompt_hash=prompt_hash(prompt),
+                answer=answer.text,
+                model_version=answer.model_version.name if answer.model_version else None,
+                followup=message.text,
+                created_at=message.created_at,
+            )
+
+
 def guest_pseudonym(guest: str) -> str:
     """A stable name for a guest from which the cookie's key cannot be had."""
     return f"g-{hashlib.sha256(guest.encode()).hexdigest()[:10]}"
@@ -164,3 +226,99 @@ def _trees(conversation_ids: set[UUID]) -> dict[UUID, Tree]:
     for message in messages.only(*fields).order_by("created_at", "pk"):
         found[message.conversation_id].append(message)
     return {one: Tree(messages) for one, messages in found.items()}
+
+
+_OUTCOMES = """
+SELECT c.deployment_id, count(*),
+       count(*) FILTER (WHERE seen.loved), count(*) FILTER (WHERE seen.complained),
+       count(*) FILTER (WHERE seen.slow), count(*) FILTER (WHERE seen.failed)
+FROM feedback_conversation c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS answers,
+           bool_or(m.first_token_ms > %(slow_ms)s) AS slow,
+           bool_or(m.state = 'failed') AS failed,
+           bool_or(said.loved) AS loved, bool_or(said.complained) AS complained
+    FROM feedback_message m
+    LEFT JOIN LATERAL (
+        SELECT bool_or(e.kind = 'reaction' AND e.reaction = 'love') AS loved,
+               bool_or(e.kind = 'report'
+                       OR e.kind = 'reaction' AND e.reaction = ANY(%(negative)s)) AS complained
+        FROM feedback_event e
+        LEFT JOIN feedback_reactiontrust t ON t.event_id = e.id
+        WHERE e.message_id = m.id AND e.kind IN ('reaction', 'report')
+          AND e.server_time <= c.created_at + %(window)s AND coalesce(t.weight, 1) >= 0.5
+          AND NOT EXISTS (
+              SELECT 1 FROM feedback_event back
+              WHERE back.message_id = m.id AND back.kind = 'retraction' AND back.id > e.id
+                AND back.reaction = e.reaction AND back.actor_id IS NOT DISTINCT FROM e.actor_id
+                AND back.guest = e.guest AND back.server_time <= c.created_at + %(window)s)
+    ) said ON true
+    WHERE m.conversation_id = c.id AND m.role = 'assistant'
+      AND m.deployment_id = c.deployment_id AND m.created_at <= c.created_at + %(window)s
+) seen
+WHERE c.deployment_id = ANY(%(arms)s) AND c.source <> 'side' AND seen.answers > 0
+  AND c.created_at > %(since)s AND c.created_at <= %(until)s
+GROUP BY c.deployment_id
+"""
+
+
+def arm_outcomes(
+    *,
+    deployments: Iterable[UUID],
+    since: datetime,
+    until: datetime,
+    window: timedelta,
+    slow_ms: int,
+) -> dict[UUID, dict[str, int]]:
+    """What came of the conversations begun in (since, until], by the arm they were dealt.
+
+    Each counts once, by what happened within `window` of its beginning, so that its outcome
+    never changes afterwards: `loved`, `complained` (a negative reaction or a report), `slow` (a
+    first token later than `slow_ms`), `failed`; `n` conversations with an answer in all.
+    """
+    values = {
+        "arms": list(deployments), "since": since, "until": until, "window": window,
+        "slow_ms": slow_ms, "negative": sorted(NEGATIVE),
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTCOMES, values)
+        rows = cursor.fetchall()
+    names = ("n", "loved", "complained", "slow", "failed")
+    return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+
+def dealt(*, deployments: Iterable[UUID], since: datetime) -> dict[UUID, int]:
+    """How many conversations begun after `since` each arm was dealt."""
+    rows = (
+        Conversation.objects.filter(deployment__in=list(deployments), created_at__gt=since)
+        .exclude(source="side")
+        .values_list("deployment")
+        .annotate(n=Count("pk"))
+        .order_by()
+    )
+    return dict(rows)
+
+
+def votes_between(
+    *, project_ids: Iterable[int], model: UUID, other: UUID, since: datetime
+) -> dict[str, int]:
+    """Side-by-side votes between two models since a moment, seen from `model`."""
+    rows = (
+        Vote.objects.filter(
+            battle__conversation__project_id__in=list(project_ids),
+            created_at__gt=since,
+            weight__gte=0.5,
+        )
+        .filter(
+            Q(battle__left__model_version=model, battle__right__model_version=other)
+            | Q(battle__left__model_version=other, battle__right__model_version=model)
+        )
+        .values_list("outcome", "battle__left__model_version")
+    )
+    found = {"wins": 0, "losses": 0, "ties": 0}
+    for outcome, left in rows.iterator():
+        if outcome in ("left", "right"):
+            found["wins" if (outcome == "left") == (left == model) else "losses"] += 1
+        else:
+            found["ties"] += 1
+    return found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from alignment.services import recipes
+from alignment.services import experiments, recipes
 from alignment.stats.gate import Gate
 from alignment.trainer.schema import Field, FieldError, check
 from config.errors import Invalid
@@ -32,7 +32,8 @@ SETTINGS: dict[str, Field] = {
     ),
     "ask_random": Field(int, 8, low=0, high=100_000, help="pairs to ask about, at random"),
     "release": Field(str, "live", choices=("live", "canary"), help="what a passed gate does"),
-    "canary_weight": Field(int, 100, low=1, high=1000, help="canary's share in 1000"),
+    "canary_weight": Field(int, 100, low=1, high=500, help="canary's share in 1000"),
+    "experiment": Field(dict, {}, help="rules of the live comparison of a canary"),
     "seed": Field(int, 0, low=0, high=2**31 - 1, help="seed of all that is random"),
     "reward": Field(dict, {}, help="parameters over the recipe's"),
     "sample": Field(dict, {}, help="parameters over the recipe's"),
@@ -70,6 +71,7 @@ def complete(
     values["ask"] = asked if values["ask"] is None else values["ask"]
     values["sample"]["ask"] = 0
     values["gate"] = _gate(recipe, values["gate"])
+    values["experiment"] = experiments.settings_of(values["experiment"])
     return values
 
 

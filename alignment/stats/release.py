@@ -86,16 +86,17 @@ def judge(counts: Mapping[str, Any], rules: Rules | None = None) -> Outcome:
     """The state of a comparison.
 
     `counts`: control and candidate, each {"n", "loved", "complained", "slow", "failed"} over
-    settled conversations; dealt, {"control", "candidate"} conversations dealt; share, the
-    candidate's chance among the two; votes, {"wins", "losses", "ties"} of side-by-side votes
-    between the two, seen from the candidate.
+    settled conversations, and "answered" where the last two are known of more of them; dealt,
+    {"control", "candidate"} conversations dealt; share, the candidate's chance among the two;
+    votes, {"wins", "losses", "ties"} of side-by-side votes between the two, seen from the
+    candidate.
     """
     rules = rules or Rules()
     level = rules.alpha / (len(MEASURES) + 1)
     control, candidate = counts["control"], counts["candidate"]
     measures: dict[str, dict[str, Any]] = {}
     for name in MEASURES:
-        arms = Tally(control["n"], control[name]), Tally(candidate["n"], candidate[name])
+        arms = _arm(control, name), _arm(candidate, name)
         low, high = difference_sequence(*arms, level)
         measures[name] = {
             "control": arms[0].rate,
@@ -111,6 +112,11 @@ def judge(counts: Mapping[str, Any], rules: Rules | None = None) -> Outcome:
     mismatch = _mismatch(counts, rules)
     action, reason = _decide(measures, mismatch, counts, rules)
     return Outcome(action, reason, measures, mismatch)
+
+
+def _arm(counts: Mapping[str, int], name: str) -> Tally:
+    quick = name in ("slow", "failed")
+    return Tally(counts.get("answered", counts["n"]) if quick else counts["n"], counts[name])
 
 
 def _gap(arms: tuple[Tally, Tally]) -> float:
