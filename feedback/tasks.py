@@ -4,7 +4,16 @@ from celery import shared_task
 
 from feedback import events
 from feedback.present import message_json
-from feedback.services import arena, generation, images, leaderboard, love, trust, webhooks
+from feedback.services import (
+    arena,
+    generation,
+    images,
+    leaderboard,
+    love,
+    rollups,
+    trust,
+    webhooks,
+)
 from feedback.threads import in_loop
 
 
@@ -22,6 +31,18 @@ def sweep() -> int:
 def sweep_images() -> int:
     """Forget pictures that were never sent."""
     return images.sweep()
+
+
+@shared_task
+def fold() -> int:
+    """Bring the counts of dashboards in step with what has happened."""
+    return rollups.fold()
+
+
+@shared_task
+def prune() -> int:
+    """Forget the counts by minute that nobody reads any more."""
+    return rollups.prune()
 
 
 @shared_task

@@ -4,12 +4,20 @@ from feedback.models.conversations import Conversation
 from feedback.models.events import Event, ReportRuling
 from feedback.models.images import Image
 from feedback.models.messages import Message
+from feedback.models.rollups import (
+    AnswerTally,
+    Rollup,
+    RollupDirty,
+    RollupLatency,
+    RollupPerson,
+)
 from feedback.models.shares import Share
 from feedback.models.trust import ReactionTrust
 from feedback.models.votes import Battle, Leaderboard, Vote
 from feedback.models.webhooks import Delivery, Webhook
 
 __all__ = [
+    "AnswerTally",
     "Battle",
     "Conversation",
     "Delivery",
@@ -19,6 +27,10 @@ __all__ = [
     "Message",
     "ReactionTrust",
     "ReportRuling",
+    "Rollup",
+    "RollupDirty",
+    "RollupLatency",
+    "RollupPerson",
     "Share",
     "Vote",
     "Webhook",
