@@ -9,8 +9,11 @@ from uuid import UUID
 from django.db.models import CharField, Count, Exists, F, Max, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Cast
 
+from annotation.judged import PARTS, JudgedTask, judged_tasks
 from annotation.models import Candidate, Judgment, LogEntry, Project, PromptItem, Task
 from config.models import User
+
+__all__ = ["PARTS", "JudgedTask", "judged_tasks"]
 
 CHUNK = 1000
 

@@ -11,28 +11,66 @@ import pyarrow.parquet as pq
 BATCH = 4096
 
 
+class Sink:
+    """A file that grows by rows, tuples in the order of its schema, BATCH of them in memory."""
+
+    def __init__(self, path: Path, schema: pa.Schema):
+        self.path, self.schema, self.count = path, schema, 0
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._rows: list[tuple] = []
+
+    def add(self, row: tuple) -> None:
+        """Take in one row."""
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) == BATCH:
+            self._flush()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take in a whole batch; not to be mixed with `add`."""
+        self.count += batch.num_rows
+        self._writer.write_batch(batch)
+
+    def _flush(self) -> None:
+        columns = zip(*self._rows, strict=True)
+        arrays = [
+            pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)
+        ]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+        self._rows = []
+
+    def close(self) -> int:
+        """Write what is left and end the file; how many rows it holds."""
+        if self._rows:
+            self._flush()
+        self._writer.close()
+        return self.count
+
+    def __enter__(self) -> "Sink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def write(path: Path, rows: Iterable[dict[str, Any]], schema: pa.Schema) -> int:
     """Write `rows` in groups of BATCH, so memory does not grow with their number; returns it."""
-    count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        batch: list[dict[str, Any]] = []
+    with Sink(path, schema) as sink:
         for row in rows:
-            batch.append(row)
-            if len(batch) == BATCH:
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
-                count += len(batch)
-                batch = []
-        if batch or not count:
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
-            count += len(batch)
-    return count
+            sink.add(tuple(row.get(name) for name in schema.names))
+    return sink.count
+
+
+def batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A file in groups of BATCH rows."""
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(batch_size=BATCH, columns=columns)
 
 
 def read(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
     """The rows of a file, one group in memory at a time."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=BATCH, columns=columns):
-            yield from batch.to_pylist()
+    for batch in batches(path, columns):
+        yield from batch.to_pylist()
 
 
 def count(path: Path) -> int:

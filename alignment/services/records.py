@@ -1,78 +1,162 @@
-"""Canonical records of a snapshot and how judgments become them.
+"""Canonical records of a snapshot: one file a kind, and how judgments become their rows.
 
-`preference.parquet` keeps every person's judgment; `pairs.parquet` holds one row a pair of
-answers with the shares of all who judged it; `reaction.parquet` one row a standing reaction.
-The last two have the trainer's columns.
+`preference.parquet` keeps every person's judgment; `pairs.parquet` (services/shares.py) holds one
+row a pair of answers with the shares of all who judged it. A row is a tuple in the order of its
+schema. `weight` is what the person's word is worth beside that of the average person (1).
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-#: Share of a pair's votes is (wins + SMOOTHING) / (n + 2 SMOOTHING): a light prior towards
-#: doubt, so that one vote gives 0.955 and not certainty. A tie or 'both bad' is half a win each.
-SMOOTHING = 0.05
+_HEAD = [
+    ("record_id", pa.string()),
+    ("task_id", pa.string()),
+    ("annotator", pa.string()),
+    ("source", pa.string()),
+    ("prompt", pa.string()),
+    ("prompt_hash", pa.string()),
+    ("split", pa.string()),
+    ("weight", pa.float64()),
+    ("created_at", pa.string()),
+]
+_ANSWER = [("completion", pa.string()), ("candidate_id", pa.string()), ("model", pa.string())]
+_BOTH = [
+    ("chosen", pa.string()),
+    ("rejected", pa.string()),
+    ("chosen_id", pa.string()),
+    ("rejected_id", pa.string()),
+    ("chosen_model", pa.string()),
+    ("rejected_model", pa.string()),
+    ("outcome", pa.string()),
+]
 
-PREFERENCE = pa.schema(
-    [
-        ("record_id", pa.string()),
-        ("task_id", pa.string()),
-        ("pair_id", pa.string()),
-        ("source", pa.string()),
-        ("annotator", pa.string()),
-        ("prompt", pa.string()),
-        ("prompt_hash", pa.string()),
-        ("split", pa.string()),
-        ("chosen", pa.string()),
-        ("rejected", pa.string()),
-        ("chosen_id", pa.string()),
-        ("rejected_id", pa.string()),
-        ("chosen_model", pa.string()),
-        ("rejected_model", pa.string()),
-        ("chosen_shown_first", pa.bool_()),
-        ("outcome", pa.string()),
-        ("strength", pa.int64()),
-        ("weight", pa.float64()),
-        ("soft_label", pa.float64()),
-        ("created_at", pa.string()),
-    ]
-)
+#: What each file of a snapshot holds.
+SCHEMAS: dict[str, pa.Schema] = {
+    "preference": pa.schema(
+        [
+            *_HEAD,
+            ("pair_id", pa.string()),
+            *_BOTH,
+            ("chosen_shown_first", pa.bool_()),
+            ("strength", pa.int64()),
+            ("soft_label", pa.float64()),
+            ("rationale", pa.string()),
+        ]
+    ),
+    "dimension": pa.schema([*_HEAD, ("dimension", pa.string()), *_BOTH]),
+    "ranking": pa.schema(
+        [
+            *_HEAD,
+            ("completions", pa.list_(pa.string())),
+            ("candidate_ids", pa.list_(pa.string())),
+            ("models", pa.list_(pa.string())),
+            ("places", pa.list_(pa.int64())),
+            ("rationale", pa.string()),
+        ]
+    ),
+    "rating": pa.schema([*_HEAD, *_ANSWER, ("attribute", pa.string()), ("value", pa.int64())]),
+    "principle_verdict": pa.schema(
+        [
+            *_HEAD,
+            *_ANSWER,
+            ("principle", pa.string()),
+            ("version", pa.int64()),
+            ("text", pa.string()),
+            ("verdict", pa.string()),
+            ("evidence_start", pa.int64()),
+            ("evidence_end", pa.int64()),
+        ]
+    ),
+    "span_reward": pa.schema(
+        [
+            *_HEAD,
+            *_ANSWER,
+            ("missing", pa.bool_()),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            ("quote", pa.string()),
+            ("category", pa.string()),
+            ("severity", pa.int64()),
+            ("comment", pa.string()),
+        ]
+    ),
+    "critique": pa.schema([*_HEAD, *_ANSWER, ("critique", pa.string())]),
+    "demonstration": pa.schema([*_HEAD, ("completion", pa.string()), ("instead_of", pa.string())]),
+    "harm": pa.schema([*_HEAD, *_ANSWER, ("level", pa.int64())]),
+    "step": pa.schema(
+        [*_HEAD, *_ANSWER, ("step", pa.int64()), ("value", pa.int64()), ("comment", pa.string())]
+    ),
+    "triplet": pa.schema(
+        [
+            *_HEAD,
+            ("anchor", pa.string()),
+            ("closer", pa.string()),
+            ("other", pa.string()),
+            ("equally_close", pa.bool_()),
+        ]
+    ),
+    "reaction": pa.schema(
+        [
+            ("record_id", pa.string()),
+            ("message_id", pa.string()),
+            ("person", pa.string()),
+            ("model", pa.string()),
+            ("prompt", pa.string()),
+            ("prompt_hash", pa.string()),
+            ("split", pa.string()),
+            ("completion", pa.string()),
+            ("label", pa.bool_()),
+            ("reaction", pa.string()),
+            ("weight", pa.float64()),
+            ("created_at", pa.string()),
+        ]
+    ),
+    "followup": pa.schema(
+        [
+            ("record_id", pa.string()),
+            ("person", pa.string()),
+            ("model", pa.string()),
+            ("prompt", pa.string()),
+            ("prompt_hash", pa.string()),
+            ("split", pa.string()),
+            ("completion", pa.string()),
+            ("followup", pa.string()),
+            ("created_at", pa.string()),
+        ]
+    ),
+}
 
-PAIR = pa.schema(
-    [
-        ("pair_id", pa.string()),
-        ("prompt", pa.string()),
-        ("chosen", pa.string()),
-        ("rejected", pa.string()),
-        ("weight", pa.float64()),
-        ("soft_label", pa.float64()),
-        ("strength", pa.int64()),
-        ("source", pa.string()),
-        ("prompt_hash", pa.string()),
-        ("split", pa.string()),
-    ]
-)
+#: Which typed rows of a judgment a kind is made of (`annotation.selectors.judged_tasks`).
+PARTS_OF = {
+    "preference": ("pairwise",),
+    "dimension": ("dimension",),
+    "ranking": ("place",),
+    "rating": ("rating",),
+    "principle_verdict": ("verdict",),
+    "span_reward": ("span", "missing"),
+    "critique": ("critique",),
+    "demonstration": ("critique",),
+    "harm": ("harm",),
+    "step": ("step",),
+    "triplet": ("triplet",),
+}
+#: The kinds that come from conversations.
+OF_CHATS = ("reaction", "followup")
+KINDS = (*PARTS_OF, *OF_CHATS)
+WEIGHT = len(_HEAD) - 2
 
-REACTION = pa.schema(
-    [
-        ("record_id", pa.string()),
-        ("message_id", pa.string()),
-        ("person", pa.string()),
-        ("model", pa.string()),
-        ("prompt", pa.string()),
-        ("prompt_hash", pa.string()),
-        ("split", pa.string()),
-        ("completion", pa.string()),
-        ("label", pa.bool_()),
-        ("reaction", pa.string()),
-        ("weight", pa.float64()),
-        ("created_at", pa.string()),
-    ]
-)
+
+class Place(NamedTuple):
+    """What all rows about one prompt share."""
+
+    prompt: str
+    prompt_hash: str
+    split: str
 
 
 def split_of(prompt_hash: str, eval_share: float) -> str:
@@ -97,96 +181,136 @@ def pair_id(prompt_hash: str, one: str, other: str) -> str:
     return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def preference_row(record, eval_share: float) -> dict[str, Any] | None:
-    """One judgment as a row; None where it does not compare two answers."""
-    if len(record.candidates) != 2:
-        return None
-    first, second = record.candidates
-    if record.outcome == "preferred" and record.preferred == second[0]:
-        first, second = second, first
-    shown = list(record.shown)
-    known = {first[0], second[0]} <= set(shown)
-    return {
-        "record_id": str(record.judgment_id),
-        "task_id": str(record.task_id),
-        "pair_id": pair_id(record.prompt_hash, first[1], second[1]),
-        "source": "vote" if record.source == "vote" else "human",
-        "annotator": record.annotator_pseudonym,
-        "prompt": prompt_json(record.prompt),
-        "prompt_hash": record.prompt_hash,
-        "split": split_of(record.prompt_hash, eval_share),
-        "chosen": first[1],
-        "rejected": second[1],
-        "chosen_id": str(first[0]),
-        "rejected_id": str(second[0]),
-        "chosen_model": first[2],
-        "rejected_model": second[2],
-        "chosen_shown_first": shown.index(first[0]) < shown.index(second[0]) if known else None,
-        "outcome": record.outcome,
-        "strength": record.strength,
-        "weight": 1.0,
-        "soft_label": 1.0 if record.outcome == "preferred" else 0.5,
-        "created_at": moment(record.created_at),
-    }
+def place_of(prompt: Any, prompt_hash: str, eval_share: float) -> Place:
+    """The prompt's part of a row."""
+    return Place(prompt_json(prompt), prompt_hash, split_of(prompt_hash, eval_share))
 
 
-def reaction_row(record, eval_share: float) -> dict[str, Any]:
+def rows_of(task, said, kind: str, place: Place) -> Iterator[tuple]:
+    """The rows that one judgment on a task gives in the file of a kind."""
+    parts = [part for name in PARTS_OF[kind] for part in said.parts.get(name, ())]
+    if not parts:
+        return
+    source = {"vote": "vote", "review": "review"}.get(said.source, "human")
+    head = (
+        str(said.judgment_id), str(task.task_id), said.annotator, source,
+        *place, 1.0, moment(said.created_at),
+    )  # fmt: skip
+    yield from _MAKERS[kind](head, task, said)
+
+
+def _preference(head: tuple, task, said) -> Iterator[tuple]:
+    (outcome, preferred, strength) = said.parts["pairwise"][0]
+    if len(task.candidates) != 2:
+        return
+    first, second = _ordered(task, outcome, preferred)
+    known = first[0] in said.shown and second[0] in said.shown
+    first_shown = said.shown.index(first[0]) < said.shown.index(second[0]) if known else None
+    yield (
+        *head, pair_id(task.prompt_hash, first[1], second[1]), *_both(first, second, outcome),
+        first_shown, strength, 1.0 if outcome == "preferred" else 0.5, said.rationale or None,
+    )  # fmt: skip
+
+
+def _dimension(head: tuple, task, said) -> Iterator[tuple]:
+    if len(task.candidates) != 2:
+        return
+    for dimension, outcome, preferred in sorted(said.parts["dimension"], key=lambda part: part[0]):
+        first, second = _ordered(task, outcome, preferred)
+        yield (*head, dimension, *_both(first, second, outcome))
+
+
+def _ordered(task, outcome: str, preferred: int | None) -> list:
+    both = list(task.candidates)
+    if outcome == "preferred" and preferred == both[1][0]:
+        both.reverse()
+    return both
+
+
+def _both(first, second, outcome: str) -> tuple:
+    return (first[1], second[1], str(first[0]), str(second[0]), first[2], second[2], outcome)
+
+
+def _ranking(head: tuple, task, said) -> Iterator[tuple]:
+    place = dict(said.parts["place"])
+    ranked = [one for one in task.candidates if one[0] in place]
+    yield (
+        *head, [text for _, text, _ in ranked], [str(pk) for pk, *_ in ranked],
+        [model for *_, model in ranked], [place[pk] for pk, *_ in ranked], said.rationale or None,
+    )  # fmt: skip
+
+
+def _each(name: str, columns: Any):
+    """Rows of answers: one for each typed row, answers in the task's order."""
+
+    def make(head: tuple, task, said) -> Iterator[tuple]:
+        answers = {
+            pk: (n, text, str(pk), model) for n, (pk, text, model) in enumerate(task.candidates)
+        }
+        none = (len(answers), None, None, None)
+        found = [(answers.get(part[0], none), part[1:]) for part in said.parts.get(name, ())]
+        for answer, rest in sorted(found, key=lambda one: (one[0][0], str(one[1]))):
+            if (made := columns(rest)) is not None:
+                yield (*head, *answer[1:], *made)
+
+    return make
+
+
+_marked = _each("span", lambda r: (False, r[0], r[1], r[2], r[3], r[4], r[5] or None))
+_lacking = _each("missing", lambda r: (True, None, None, None, r[0], None, r[1] or None))
+
+
+def _span(head: tuple, task, said) -> Iterator[tuple]:
+    yield from _marked(head, task, said)
+    yield from _lacking(head, task, said)
+
+
+def _demonstration(head: tuple, task, said) -> Iterator[tuple]:
+    texts = {pk: text for pk, text, _ in task.candidates}
+    for candidate, _, corrected in sorted(said.parts["critique"], key=lambda part: part[0]):
+        if corrected:
+            yield (*head, corrected, texts.get(candidate))
+
+
+def _triplet(head: tuple, task, said) -> Iterator[tuple]:
+    anchor, closer = said.parts["triplet"][0]
+    texts = {pk: text for pk, text, _ in task.candidates}
+    others = [pk for pk in texts if pk != anchor]
+    if len(others) != 2:
+        return
+    nearer = closer if closer is not None else others[0]
+    farther = next(pk for pk in others if pk != nearer)
+    yield (*head, texts[anchor], texts[nearer], texts[farther], closer is None)
+
+
+_MAKERS = {
+    "preference": _preference,
+    "dimension": _dimension,
+    "ranking": _ranking,
+    "rating": _each("rating", lambda r: r),
+    "principle_verdict": _each("verdict", lambda r: r),
+    "span_reward": _span,
+    "critique": _each("critique", lambda r: (r[0],) if r[0] else None),
+    "demonstration": _demonstration,
+    "harm": _each("harm", lambda r: r),
+    "step": _each("step", lambda r: (r[0], r[1], r[2] or None)),
+    "triplet": _triplet,
+}
+
+
+def reaction_row(record, eval_share: float, weight: float) -> tuple:
     """One standing reaction as a row."""
-    return {
-        "record_id": str(record.event_id),
-        "message_id": str(record.message_id),
-        "person": record.person,
-        "model": record.model_version or "",
-        "prompt": prompt_json(record.prompt),
-        "prompt_hash": record.prompt_hash,
-        "split": split_of(record.prompt_hash, eval_share),
-        "completion": record.answer,
-        "label": bool(record.positive),
-        "reaction": record.reaction,
-        "weight": float(record.weight),
-        "created_at": moment(record.created_at),
-    }
+    return (
+        str(record.event_id), str(record.message_id), record.person, record.model_version or "",
+        *place_of(record.prompt, record.prompt_hash, eval_share), record.answer,
+        bool(record.positive), record.reaction, weight, moment(record.created_at),
+    )  # fmt: skip
 
 
-class Shares:
-    """Votes on each pair, gathered while the judgments stream by."""
-
-    def __init__(self) -> None:
-        self._votes: dict[str, list[float]] = {}
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Count one row of `preference.parquet`."""
-        votes = self._votes.setdefault(row["pair_id"], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-        side = 0 if row["chosen"] <= row["rejected"] else 1
-        votes[side] += row["weight"] * row["soft_label"]
-        votes[1 - side] += row["weight"] * (1.0 - row["soft_label"])
-        if row["strength"] is not None:
-            votes[2 + side] += row["strength"]
-            votes[4 + side] += 1
-
-    def pairs(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """One trainer row a pair, in the order in which the pairs first appear in `rows`.
-
-        The answer with more votes is `chosen`; pairs of identical answers are left out.
-        """
-        for row in rows:
-            votes = self._votes.pop(row["pair_id"], None)
-            if votes is None or row["chosen"] == row["rejected"]:
-                continue
-            low, high = sorted((row["chosen"], row["rejected"]))
-            side = 0 if votes[0] >= votes[1] else 1
-            total = votes[0] + votes[1]
-            graded = votes[4 + side]
-            share = (votes[side] + SMOOTHING) / (total + 2 * SMOOTHING)
-            yield {
-                "pair_id": row["pair_id"],
-                "prompt": row["prompt"],
-                "chosen": (low, high)[side],
-                "rejected": (high, low)[side],
-                "weight": total,
-                "soft_label": round(share, 6),
-                "strength": round(votes[2 + side] / graded) if graded else None,
-                "source": row["source"],
-                "prompt_hash": row["prompt_hash"],
-                "split": row["split"],
-            }
+def followup_row(record, eval_share: float) -> tuple:
+    """What a person wrote next, after an answer."""
+    return (
+        str(record.message_id), record.person, record.model_version or "",
+        *place_of(record.prompt, record.prompt_hash, eval_share), record.answer,
+        record.followup, moment(record.created_at),
+    )  # fmt: skip

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,64 +10,19 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from alignment.models import Snapshot
-from alignment.services import files, parquet
-from alignment.services.records import (
-    PAIR,
-    PREFERENCE,
-    REACTION,
-    SMOOTHING,
-    Shares,
-    preference_row,
-    reaction_row,
-)
+from alignment.services import datasheet, files, parquet
+from alignment.services.drawing import Drawn, draw
+from alignment.services.queries import resolve_query
+from alignment.services.shares import SMOOTHING
 from annotation import selectors as annotation
 from annotation.models import Project
 from annotation.services import log
 from config.errors import Invalid
 from feedback import selectors as feedback
 
-FORMAT = 1
-KINDS = ("preference", "reaction")
-
-
-def resolve_query(project: Project, query: dict[str, Any] | None) -> dict[str, Any]:
-    """The query with its defaults: projects, kinds, until, eval_share. Raises Invalid."""
-    given = dict(query or {})
-    resolved = {
-        "projects": sorted(set(_names(given.pop("projects", [project.slug]), "projects"))),
-        "kinds": sorted(set(_names(given.pop("kinds", list(KINDS)), "kinds"))),
-        "until": given.pop("until", None),
-        "eval_share": given.pop("eval_share", 0.2),
-    }
-    wrong: dict[str, str] = dict.fromkeys(given, "is not a known key of a query")
-    known = set(
-        Project.objects.filter(slug__in=resolved["projects"]).values_list("slug", flat=True)
-    )
-    missing = sorted(set(resolved["projects"]) - known)
-    if missing or not resolved["projects"]:
-        wrong["projects"] = f"no such project: {', '.join(missing) or 'none named'}"
-    strange = sorted(set(resolved["kinds"]) - set(KINDS))
-    if strange or not resolved["kinds"]:
-        wrong["kinds"] = f"choose from {', '.join(KINDS)}"
-    share = resolved["eval_share"]
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-        wrong["eval_share"] = "must be a number between 0 and 1"
-    if resolved["until"] is not None:
-        try:
-            until = parse_datetime(str(resolved["until"]))
-        except ValueError:
-            until = None
-        if until is None or timezone.is_naive(until):
-            wrong["until"] = "must be a date and time with a zone, like 2026-01-31T12:00:00Z"
-        else:
-            resolved["until"] = until.isoformat()
-    if wrong:
-        said = "; ".join(f"{key}: {why}" for key, why in wrong.items())
-        raise Invalid(f"The query cannot be used. {said}.", fields=wrong)
-    return resolved
+FORMAT = 2
 
 
 def take(*, project: Project, by=None, query: dict[str, Any] | None = None) -> Snapshot:
@@ -87,7 +41,13 @@ def take(*, project: Project, by=None, query: dict[str, Any] | None = None) -> S
                 "feedback": feedback.log_position(),
                 "time": _now(),
             }
-            counts, people = _fill(folder, query, position["annotation"])
+            drawn = draw(
+                folder,
+                query,
+                position=position["annotation"],
+                event=position["feedback"],
+            )
+        counts, people = drawn.counts(), len(drawn.gathering.people)
         written = {
             path.name: {"sha256": parquet.digest(path), "rows": parquet.count(path)}
             for path in sorted(folder.glob("*.parquet"))
@@ -105,6 +65,10 @@ def take(*, project: Project, by=None, query: dict[str, Any] | None = None) -> S
             "created": _now(),
         }
         files.write_json(folder / "manifest.json", manifest)
+        sheet = _datasheet(project, manifest, drawn)
+        files.write_json(folder / "datasheet.json", sheet)
+        (folder / "datasheet.md").write_text(datasheet.markdown(sheet))
+        files.write_json(folder / "discounts.json", drawn.discounts)
         files.settle(folder, home / digest)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -144,73 +108,68 @@ def verify(snapshot: Snapshot) -> None:
             raise Invalid(f"{name} of {snapshot} was altered or is missing; take a new snapshot.")
 
 
-def rebuild(snapshot: Snapshot, folder: Path) -> dict[str, str]:
-    """Write the judgments of a snapshot once more from its query and its position in the log.
+def datasheet_of(snapshot: Snapshot) -> dict[str, Any]:
+    """The datasheet. Raises Invalid when the files are gone; empty for one from before there was
+    any."""
+    return files.read_json(folder_of(snapshot) / "datasheet.json") or {}
 
-    Returns the SHA-256 of each file, which is that of the snapshot until data of a person in it
-    was erased. Raises Invalid for a snapshot that was drawn before the log had positions.
+
+def rebuild(snapshot: Snapshot, folder: Path) -> dict[str, str]:
+    """Write a snapshot once more from its query and its positions in the logs.
+
+    Returns the SHA-256 of each file, which is that of the snapshot until someone in it was erased
+    or took their consent back. What votes and reactions weighed then is read from the snapshot.
+    Raises Invalid for a snapshot that was drawn before the logs had positions.
     """
     position = snapshot.position.get("annotation")
     if not isinstance(position, int):
         raise Invalid(f"{snapshot} was drawn before the log gave positions; take a new one.")
-    query = snapshot.query | {"kinds": ["preference"]}
+    home = folder_of(snapshot)
+    discounts = files.read_json(home / "discounts.json") or {}
+    reactions = home / "reaction.parquet"
+    if reactions.exists():
+        for row in parquet.read(reactions, ["record_id", "weight"]):
+            discounts[f"event {row['record_id']}"] = row["weight"]
     with _one_view():
-        _fill(folder, query, position)
+        draw(
+            folder,
+            snapshot.query,
+            position=position,
+            event=snapshot.position.get("feedback"),
+            discounts=discounts,
+        )
     return {path.name: parquet.digest(path) for path in sorted(folder.glob("*.parquet"))}
 
 
-def _fill(folder: Path, query: dict[str, Any], position: int) -> tuple[dict[str, Any], int]:
-    projects = Project.objects.filter(slug__in=query["projects"])
-    ids = list(projects.order_by("pk").values_list("pk", flat=True))
-    until = parse_datetime(query["until"]) if query["until"] else None
-    share = query["eval_share"]
-    people: set[str] = set()
-    prompts: set[str] = set()
-    counts: dict[str, Any] = {}
-
-    if "preference" in query["kinds"]:
-        shares, tally = Shares(), Counter()
-        judged = annotation.preferences(project_ids=ids, until=until, position=position)
-        rows = (row for row in (preference_row(r, share) for r in judged) if row)
-        watched = _watch(rows, tally, people, prompts, shares)
-        parquet.write(folder / "preference.parquet", watched, PREFERENCE)
-        again = parquet.read(folder / "preference.parquet")
-        pairs = parquet.write(folder / "pairs.parquet", shares.pairs(again), PAIR)
-        counts["preference"] = {"records": tally.total(), "pairs": pairs, **_named(tally)}
-    if "reaction" in query["kinds"]:
-        tally = Counter()
-        reacted = feedback.reactions(project_ids=ids, until=until)
-        rows = (reaction_row(r, share) for r in reacted)
-        watched = _watch(rows, tally, people, prompts, None)
-        parquet.write(folder / "reaction.parquet", watched, REACTION)
-        counts["reaction"] = {"records": tally.total(), **_named(tally)}
-    counts["prompts"] = len(prompts)
-    return counts, len(people)
+def _datasheet(project: Project, manifest: dict[str, Any], drawn: Drawn) -> dict[str, Any]:
+    """What a reader of the data should know, in the order of a page."""
+    terms = project.options or {}
+    return {
+        "digest": manifest["digest"],
+        "motivation": f"What people said in {', '.join(manifest['query']['projects'])}, drawn to "
+        "train and judge language models.",
+        "query": manifest["query"],
+        "log_position": manifest["position"],
+        "records": manifest["counts"],
+        **drawn.gathering.sheet(),
+        "agreement": drawn.agreement,
+        "weights": {
+            kind: {"method": drawn.methods[kind], **_ends(weights)}
+            for kind, weights in drawn.weights.items()
+            if weights
+        },
+        "licence": terms.get("licence") or "Not stated: set `licence` in the project's options.",
+        "consent": "Chats, reactions and votes are only those of people who let them be used. "
+        "Annotators judged under the terms of the project. A person's data leaves every later "
+        "snapshot when they are erased.",
+        "splits": f"{manifest['query']['eval_share']:.0%} of the prompts are held out, by the hash "
+        "of the prompt alone: a prompt never changes sides.",
+        "files": manifest["files"],
+    }
 
 
-def _watch(
-    rows: Iterable[dict[str, Any]],
-    tally: Counter,
-    people: set[str],
-    prompts: set[str],
-    shares: Shares | None,
-) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        kind = row.get("outcome") or ("positive" if row["label"] else "negative")
-        tally[(row["split"], row.get("source", "reaction"), kind)] += 1
-        people.add(row.get("annotator") or row.get("person") or "")
-        prompts.add(row["prompt_hash"])
-        if shares is not None:
-            shares.add(row)
-        yield row
-
-
-def _named(tally: Counter) -> dict[str, dict[str, int]]:
-    named: dict[str, Counter] = {"split": Counter(), "source": Counter(), "outcome": Counter()}
-    for key, count in tally.items():
-        for name, value in zip(named, key, strict=True):
-            named[name][value] += count
-    return {name: dict(sorted(counter.items())) for name, counter in named.items()}
+def _ends(weights: dict[str, float]) -> dict[str, float]:
+    return {"people": len(weights), "least": min(weights.values()), "most": max(weights.values())}
 
 
 def _digest(query: dict[str, Any], written: dict[str, dict[str, Any]]) -> str:
@@ -233,12 +192,6 @@ def _one_view() -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield
-
-
-def _names(value: Any, field: str) -> list[str]:
-    if isinstance(value, str) or not all(isinstance(item, str) for item in value or []):
-        raise Invalid("The query cannot be used.", fields={field: "must be a list of names"})
-    return list(value or [])
 
 
 def _now() -> str:

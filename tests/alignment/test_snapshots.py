@@ -5,12 +5,12 @@ import json
 import pytest
 
 from alignment.models import Snapshot
-from alignment.services import parquet, records, snapshots
+from alignment.services import parquet, snapshots
 from annotation.models import Judgment
 from annotation.services import log
-from annotation.services.tasks import create_tasks
+from annotation.services.tasks import CandidateIn, JudgmentIn, TaskIn, create_tasks
 from config.errors import Invalid
-from tests.alignment.judging import judged_task
+from tests.alignment.judging import EPOCH, judged_task
 
 
 def folder_of(taken: Snapshot):
@@ -58,7 +58,8 @@ def test_a_snapshot_can_be_rebuilt_to_the_byte_after_judgments_came_and_went(jud
     assert snapshots.take(project=judged).digest != taken.digest
     manifest = json.loads((folder_of(taken) / "manifest.json").read_text())
     rebuilt = snapshots.rebuild(taken, tmp_path)
-    assert set(rebuilt) == {"preference.parquet", "pairs.parquet"}
+    assert set(rebuilt) == set(manifest["files"])
+    assert {"preference.parquet", "pairs.parquet", "reaction.parquet"} <= set(rebuilt)
     for name, digest in rebuilt.items():
         assert digest == manifest["files"][name]["sha256"]
 
@@ -111,18 +112,24 @@ def test_a_tie_and_both_bad_say_that_neither_is_better(project):
     assert outcomes == {"tie": 1, "both_bad": 1}
 
 
-def test_two_answers_that_are_the_same_text_make_no_pair():
-    shares = records.Shares()
-    row = {
-        "pair_id": "x",
-        "chosen": "same",
-        "rejected": "same",
-        "weight": 1.0,
-        "soft_label": 1.0,
-        "strength": None,
-    }
-    shares.add(row)
-    assert list(shares.pairs([row])) == []
+def test_two_answers_that_are_the_same_text_make_no_pair(project):
+    same = TaskIn(
+        kind="pairwise",
+        prompt="Same?",
+        candidates=[CandidateIn("same"), CandidateIn("same")],
+        judgments=[
+            JudgmentIn(
+                body={"outcome": "preferred", "preferred": 0},
+                annotator="p-a",
+                pseudonymous=True,
+                created_at=EPOCH,
+            )
+        ],
+    )
+    create_tasks(project=project, tasks=[same])
+    taken = snapshots.take(project=project)
+    assert taken.counts["preference"]["records"] == 1
+    assert list(parquet.read(folder_of(taken) / "pairs.parquet")) == []
 
 
 def test_an_empty_project_can_be_drawn(project):
@@ -140,6 +147,9 @@ def test_an_empty_project_can_be_drawn(project):
         ({"kinds": ["rumour"]}, "kinds"),
         ({"projects": ["nowhere"]}, "projects"),
         ({"wish": 1}, "wish"),
+        ({"consent": "ignored"}, "consent"),
+        ({"sources": ["gossip"]}, "sources"),
+        ({"min_weight": 3}, "min_weight"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused_by_name(project, query, field):
