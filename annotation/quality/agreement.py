@@ -142,11 +142,22 @@ def fleiss(labels: Labels) -> Estimate:
         return Estimate(None, units=len(table), pairs=pairs)
     from statsmodels.stats.inter_rater import fleiss_kappa
 
-    rng = np.random.default_rng(0)
-    picks = rng.integers(0, len(table), size=(DRAWS, len(table))) if len(table) <= 20_000 else []
+    patterns, often = np.unique(table, axis=0, return_counts=True)
+    times = np.random.default_rng(0).multinomial(len(table), often / len(table), size=DRAWS)
+    interval = _percentiles(_fleiss_of(patterns, times))
     with np.errstate(divide="ignore", invalid="ignore"):
-        draws = np.array([fleiss_kappa(table[pick]) for pick in picks])
-        return Estimate.of(fleiss_kappa(table), _percentiles(draws), len(table), pairs)
+        return Estimate.of(fleiss_kappa(table), interval, len(table), pairs)
+
+
+def _fleiss_of(patterns: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Fleiss' kappa of each row of `times` `(draws, patterns)`, how often each row of counts
+    occurs; every row of `patterns` has the same sum."""
+    people, units = patterns[0].sum(), times.sum(1)
+    same = (patterns * (patterns - 1)).sum(1) / (people * (people - 1))
+    shares = times @ patterns / (units[:, None] * people)
+    seen, chance = times @ same / units, (shares**2).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (seen - chance) / (1 - chance)
 
 
 @dataclass(frozen=True)
@@ -221,7 +232,7 @@ Ranking = Sequence[float]
 
 
 def kendall_tau(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate:
-    """Kendall's tau-b (1945) by scipy: the mean over units of the mean over pairs of people.
+    """Kendall's tau-b (1945): the mean over units of the mean over pairs of people.
 
     `rankings[unit][person]` are the places of the unit's items, in one order of items for all; 1
     is best, ties share a place.
@@ -238,37 +249,52 @@ def kendall_tau(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate
 
 
 def taus(places: Mapping[object, Ranking]) -> list[tuple[object, object, float]]:
-    """Tau-b of every two people who ranked the same items; left out where one tied them all."""
-    from scipy.stats import kendalltau
+    """Tau-b of every two people who ranked the same items; left out where one tied them all.
 
+    tau-b = sum of s_i s_j over pairs of items / sqrt(untied pairs of one x of the other), for the
+    signs s of who comes first: of all people in one product.
+    """
     people = list(places)
-    found = []
-    for n, first in enumerate(people):
-        for second in people[n + 1 :]:
-            tau = kendalltau(places[first], places[second], variant="b").statistic
-            if math.isfinite(tau):
-                found.append((first, second, float(tau)))
-    return found
+    if len(people) < 2:
+        return []
+    signs = _signs(np.array([list(p) for p in places.values()], dtype=float))
+    untied = np.abs(signs).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tau = signs @ signs.T / np.sqrt(untied[:, None] * untied[None, :])
+    return [
+        (people[n], people[m], float(tau[n, m]))
+        for n in range(len(people))
+        for m in range(n + 1, len(people))
+        if math.isfinite(tau[n, m])
+    ]
+
+
+def _signs(places: np.ndarray) -> np.ndarray:
+    """Of `(people, items)`: for every two items which comes first, `(people, pairs)`."""
+    one, two = np.triu_indices(places.shape[1], 1)
+    return np.sign(places[:, two] - places[:, one])
 
 
 def kendall_w(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate:
     """Kendall's coefficient of concordance W in [0, 1], corrected for ties: the mean over units.
 
-    By scipy's Friedman test, of which W = chi2 / (m (n - 1)) for m people and n items; so it
-    takes at least two people and three items.
+    W = 12 S / (m^2 (n^3 - n) - m T) for m people and n items, S the squared deviations of the sums
+    of ranks and T the sum of t^3 - t over groups of t tied items (Kendall and Babington Smith
+    1939; Siegel 1956); so it takes at least two people and three items.
     """
-    from scipy.stats import friedmanchisquare
-
     found, pairs = [], 0
     for places in rankings.values():
         table = np.array([list(p) for p in places.values()], dtype=float)
         if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
             continue
         people, items = table.shape
-        with np.errstate(divide="ignore", invalid="ignore"):
-            chi2 = friedmanchisquare(*table.T).statistic
-        if math.isfinite(chi2):
-            found.append(float(chi2) / (people * (items - 1)))
+        same = (table[:, :, None] == table[:, None, :]).sum(2)
+        ranks = (table[:, :, None] > table[:, None, :]).sum(2) + (same + 1) / 2
+        spread = ((ranks.sum(0) - people * (items + 1) / 2) ** 2).sum()
+        # An item tied with t - 1 others adds t^2 - 1, so a group of t adds t^3 - t.
+        whole = people**2 * (items**3 - items) - people * (same**2 - 1).sum()
+        if whole > 0:
+            found.append(float(12 * spread / whole))
             pairs += people * (people - 1) // 2
     if not found:
         return Estimate(None)
