@@ -7,6 +7,8 @@ REDIS_URL in the environment is used instead.
 
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -83,6 +85,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if skipped and os.environ.get("CI") and session.exitstatus == 0:
         reporter.write_line(f"\n{skipped} tests were skipped, and none may be here.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def at_the_end(process: subprocess.Popen) -> None:
+    """End a server that a test started in place of one of the session's."""
+
+    def stop() -> None:
+        process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
+        process.wait(15)
+
+    _stack.callback(stop)
 
 
 def pytest_unconfigure() -> None:

@@ -1,10 +1,14 @@
 """The queue when things go wrong: killed connections, stepped clocks, any order of events."""
 
+import os
 import random
+import subprocess
 import threading
 from collections import Counter
+from contextlib import suppress
 from uuid import UUID
 
+import psutil
 import pytest
 from django.db import DatabaseError, connection, transaction
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +17,10 @@ from hypothesis import strategies as st
 from annotation.models import Assignment, Judgment, LogEntry, Project, Task
 from annotation.services import projects, queue, review
 from annotation.services.tasks import create_tasks
+from config.embedded import locations, postgres
+from config.embedded.processes import read_pid
 from config.errors import Conflict
+from tests import session
 from tests.annotation.conftest import a_pair
 from tests.annotation.test_queue_under_load import a_crew, assert_the_books_balance, at_once
 
@@ -115,6 +122,88 @@ def test_a_claim_whose_connection_dies_half_way_holds_nothing(services):
     assert not Assignment.objects.exists()
     assert queue.claim(project="half", by=second) is not None
     assert_the_books_balance("half")
+
+
+# The database killed and started again --------------------------------------------------------
+
+
+def kill_the_database(where) -> None:
+    """End every process of the server at once, as the kernel does when memory is gone."""
+    server = psutil.Process(read_pid(where.postgres_data / "postmaster.pid"))
+    everything = [server, *server.children(recursive=True)]
+    for process in everything:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(everything, timeout=10)
+
+
+def start_the_database(where) -> None:
+    """Start it again for the rest of the session; it recovers what it had committed."""
+    who = postgres.prepare(where)
+    server = subprocess.Popen(
+        postgres.command(where, durable=False),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+        **postgres.as_user(who),
+    )
+    session.at_the_end(server)
+    postgres.wait_until_ready(where, alive=lambda: server.poll() is None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_killed_under_ten_annotators_keeps_each_judgment_it_acknowledged(services):
+    where = locations(os.environ["VAR_DIR"])
+    a_project("crash", 60, overlap=2)
+    crew = a_crew(10, "crash")
+    with connection.cursor() as cursor:  # as in production: what is acknowledged is in the log
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = on")
+    connection.close()
+    connection.close_pool()  # the connections there are were made under the other setting
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)
+    acknowledged: Counter = Counter()
+    enough, up = threading.Event(), threading.Event()
+    up.set()
+
+    def surely(function):
+        """Call again until there is an answer, as a client does."""
+        while True:
+            try:
+                return function()
+            except DatabaseError:
+                connection.close()
+                assert up.wait(60)
+
+    def work(person) -> None:
+        while lease := surely(lambda: queue.claim(project="crash", by=person)):
+
+            def send(lease=lease):
+                return queue.submit(
+                    assignment_id=lease.pk, by=person, body={"outcome": "tie"}, key=str(lease.pk)
+                )
+
+            acknowledged[surely(send).judgment.pk] += 1
+            if len(acknowledged) >= 30:
+                enough.set()
+
+    def crash() -> None:
+        assert enough.wait(60)
+        up.clear()
+        kill_the_database(where)
+        start_the_database(where)
+        up.set()
+
+    at_once(lambda item: crash() if item is None else work(item), [None, *crew])
+    connection.close()  # this thread's own went with the server
+    assert len(acknowledged) == 120
+    assert set(acknowledged) == set(Judgment.objects.values_list("pk", flat=True))
+    assert set(acknowledged.values()) == {1}
+    assert LogEntry.objects.filter(subject="judgment").count() == 120
+    assert_the_books_balance("crash")
 
 
 # Clocks that are set ahead or back ------------------------------------------------------------
