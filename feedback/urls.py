@@ -44,4 +44,5 @@ urlpatterns = [
     path("v1/chat/completions", completions.chat_completions, name="v1-chat-completions"),
     path("v1/feedback", completions.feedback, name="v1-feedback"),
     path("", include("feedback.urls_arena")),
+    path("", include("feedback.urls_reading")),
 ]

@@ -1,5 +1,6 @@
 """REST doors of the chat: the same use-cases as the socket."""
 
+from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -12,7 +13,7 @@ from feedback.models import Conversation, Message
 from feedback.people import remember
 from feedback.present import conversation_json, message_json, reactions_of, tree_json
 from feedback.search import search
-from feedback.services import chat, generation, reactions
+from feedback.services import chat, generation, handover, reactions
 from feedback.threads import in_loop
 from feedback.tree import Tree
 
@@ -75,6 +76,8 @@ class ConversationView(APIView):
         for name, value in wanted.items():
             setattr(found, name, value)
         found.save(update_fields=[*wanted, "updated_at"])
+        if wanted.get("consent") is False:
+            handover.take_back(conversation_ids=[found.pk])
         if "title" in wanted:
             in_loop(events.tell, found.pk, {"type": "title", "title": found.title})
         return Response(conversation_json(found))
@@ -85,7 +88,9 @@ class ConversationView(APIView):
         found: Conversation = person_for(request).conversations.get(pk=conversation_id)
         for message in found.messages.filter(state__in=chat.UNFINISHED):
             in_loop(generation.stop, message.pk)
-        found.delete()
+        with transaction.atomic():
+            handover.take_back(conversation_ids=[found.pk])
+            found.delete()
         return Response(status=204)
 
 

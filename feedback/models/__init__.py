@@ -4,6 +4,7 @@ from feedback.models.conversations import Conversation
 from feedback.models.events import Event, ReportRuling
 from feedback.models.images import Image
 from feedback.models.messages import Message
+from feedback.models.reading import AnswerSpread, Handover, HandoverRule, ReadingLog
 from feedback.models.rollups import (
     AnswerTally,
     Rollup,
@@ -17,15 +18,19 @@ from feedback.models.votes import Battle, Leaderboard, Vote
 from feedback.models.webhooks import Delivery, Webhook
 
 __all__ = [
+    "AnswerSpread",
     "AnswerTally",
     "Battle",
     "Conversation",
     "Delivery",
     "Event",
+    "Handover",
+    "HandoverRule",
     "Image",
     "Leaderboard",
     "Message",
     "ReactionTrust",
+    "ReadingLog",
     "ReportRuling",
     "Rollup",
     "RollupDirty",

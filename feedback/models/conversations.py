@@ -48,7 +48,10 @@ class Conversation(models.Model):
 
     class Meta:
         ordering = ["-updated_at"]
-        indexes = [models.Index(fields=["owner", "-updated_at"], name="conversation_by_owner")]
+        indexes = [
+            models.Index(fields=["owner", "-updated_at"], name="conversation_by_owner"),
+            models.Index(fields=["project", "-updated_at", "-id"], name="conversation_by_project"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(owner__isnull=False) | ~Q(guest=""), name="conversation_has_a_person"

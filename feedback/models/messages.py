@@ -2,10 +2,17 @@
 
 import uuid
 
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Left
 
 from feedback.models.conversations import Conversation
+
+#: The words of a message by which it is found: of any language, and of the beginning alone,
+#: because a vector of words has a greatest size.
+WORDS = SearchVector(Left("text", 100_000), config="simple")
 
 
 class Message(models.Model):
@@ -57,6 +64,7 @@ class Message(models.Model):
                 condition=Q(state__in=["queued", "streaming"]),
                 name="message_unfinished",
             ),
+            GinIndex(WORDS, name="message_words"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -11,7 +11,7 @@ from config.models import User
 from feedback.models import Conversation, Event, Image, Message, Share, Vote
 from feedback.people import Person
 from feedback.present import named
-from feedback.services import images
+from feedback.services import handover, images
 from feedback.tree import Tree
 
 FORMAT = "preferendum-chats-1"
@@ -37,8 +37,8 @@ def export(*, person: Person) -> Iterator[str]:
 def erase(*, person: Person) -> dict[str, int]:
     """Delete all conversations with what was said in them and about them; returns the counts.
 
-    Judgments of annotators are not touched: they are about tasks, not chats. Answers still being
-    written must have been told to stop by the caller.
+    Tasks made of them that nobody has judged go, too; judgments of annotators are not touched.
+    Answers still being written must have been told to stop by the caller.
     """
     with transaction.atomic():
         conversations = person.conversations.select_for_update(of=("self",))
@@ -48,6 +48,7 @@ def erase(*, person: Person) -> dict[str, int]:
             "messages": Message.objects.filter(conversation__in=ids).count(),
             "events": Event.objects.filter(message__conversation__in=ids).count(),
         }
+        handover.take_back(conversation_ids=ids)
         Conversation.objects.filter(pk__in=ids).delete()
         images.forget(person=person)
     return counts
