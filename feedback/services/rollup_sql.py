@@ -1,8 +1,8 @@
 # ruff: noqa: S608 (only names from this file are put into the text)
 """The statement that brings the counts in step with what stands about some answers.
 
-One statement, so that the notes it takes, the events it reads and the tallies it compares with
-are of one snapshot. `ids` is the only part that differs between a fold and a rebuild.
+One statement, so that the events it reads and the tallies it compares with are of one snapshot.
+Answers are given as an array: the planner knows how many they are, and looks them up by index.
 """
 
 from feedback.models.rollups import Measures
@@ -13,20 +13,14 @@ KEY = ["project_id", "model_version_id", "arm", "source"]
 #: Periods of a minute are kept this long; hours and days for ever.
 MINUTES_KEPT = "3 days"
 
-#: The answers something happened to, with the notes of it taken.
-NOTED = """
-    SELECT DISTINCT message AS message_id FROM taken
-"""
+#: Some notes, oldest first; the answers they are about.
 TAKE = """
     DELETE FROM feedback_rollupdirty WHERE id IN (
-        SELECT id FROM feedback_rollupdirty ORDER BY id LIMIT %(limit)s
+        SELECT id FROM feedback_rollupdirty ORDER BY id LIMIT %s
     ) RETURNING message
 """
 #: The answers after one, in the order of their ids.
-NEXT = """
-    SELECT id AS message_id FROM feedback_message
-    WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
-"""
+NEXT = "SELECT id FROM feedback_message WHERE id > %s ORDER BY id LIMIT %s"
 
 _FINAL = "('complete', 'stopped', 'failed')"
 
@@ -83,7 +77,7 @@ _DONE = ", ".join(f"bool_or(kind = '{kind}')::int AS {name}" for name, kind in _
 _FRESH = f"""
     told AS MATERIALIZED (
         SELECT e.id, e.message_id, e.kind, e.reaction, e.actor_id, e.guest, e.duration_ms, e.weight
-        FROM ids JOIN feedback_event e USING (message_id)
+        FROM feedback_event e WHERE e.message_id = ANY(%(ids)s::uuid[])
     ),
     last AS (
         SELECT DISTINCT ON (message_id, actor_id, guest, reaction)
@@ -114,13 +108,13 @@ _FRESH = f"""
         FROM told GROUP BY message_id
     ),
     said AS (
-        SELECT ids.message_id, v.outcome, v.outcome = 'left' AS mine
-        FROM ids JOIN feedback_battle b ON b.left_id = ids.message_id
-        JOIN feedback_vote v ON v.battle_id = b.id
+        SELECT b.left_id AS message_id, v.outcome, v.outcome = 'left' AS mine
+        FROM feedback_battle b JOIN feedback_vote v ON v.battle_id = b.id
+        WHERE b.left_id = ANY(%(ids)s::uuid[])
         UNION ALL
-        SELECT ids.message_id, v.outcome, v.outcome = 'right'
-        FROM ids JOIN feedback_battle b ON b.right_id = ids.message_id
-        JOIN feedback_vote v ON v.battle_id = b.id
+        SELECT b.right_id, v.outcome, v.outcome = 'right'
+        FROM feedback_battle b JOIN feedback_vote v ON v.battle_id = b.id
+        WHERE b.right_id = ANY(%(ids)s::uuid[])
     ),
     votes AS (
         SELECT message_id,
@@ -136,26 +130,25 @@ _FRESH = f"""
             hashtextextended(coalesce('u' || c.owner_id, 'g' || c.guest), 0) AS person,
             coalesce(m.finished_at, m.created_at) AS at,
             {", ".join(f'{value} AS "{name}"' for name, value in _VALUES.items())}
-        FROM ids
-        JOIN feedback_message m ON m.id = ids.message_id
+        FROM feedback_message m
         JOIN feedback_conversation c ON c.id = m.conversation_id
         LEFT JOIN inference_deployment d ON d.id = m.deployment_id
-        LEFT JOIN opinions o USING (message_id)
-        LEFT JOIN acts a USING (message_id)
-        LEFT JOIN votes v USING (message_id)
-        WHERE m.role = 'assistant' AND m.state IN {_FINAL} AND m.model_version_id IS NOT NULL
+        LEFT JOIN opinions o ON o.message_id = m.id
+        LEFT JOIN acts a ON a.message_id = m.id
+        LEFT JOIN votes v ON v.message_id = m.id
+        WHERE m.id = ANY(%(ids)s::uuid[]) AND m.role = 'assistant' AND m.state IN {_FINAL}
+            AND m.model_version_id IS NOT NULL
     ),
     old AS MATERIALIZED (
-        SELECT t.* FROM feedback_answertally t JOIN ids ON ids.message_id = t.message
+        SELECT t.* FROM feedback_answertally t WHERE t.message = ANY(%(ids)s::uuid[])
     ),
 """
 
 _TALLY = ["message", *KEY, "person", "at", *MEASURES]
 _KEPT = f"""
     gone AS (
-        DELETE FROM feedback_answertally t USING old
-        WHERE t.message = old.message AND NOT EXISTS (
-            SELECT FROM fresh WHERE fresh.message = t.message
+        DELETE FROM feedback_answertally WHERE message IN (
+            SELECT message FROM old EXCEPT SELECT message FROM fresh
         )
     ),
     kept AS (
@@ -232,14 +225,9 @@ def _latency_moves() -> str:
     return " UNION ALL ".join(parts)
 
 
-def statement(ids: str, *, take: str | None = None) -> str:
-    """The whole statement; answers how many notes were taken (or answers looked at), and the
-    last id among them."""
-    head = f"taken AS ({take})," if take else ""
-    counted = "taken" if take else "ids"
-    return f"""
-    WITH {head}
-    ids AS MATERIALIZED ({ids}),
+#: Brings everything in step with the answers `ids` (an array); returns nothing.
+FOLD = f"""
+    WITH
     {_FRESH}
     {_KEPT}
     {_summed("by_minute", _moved([], MEASURES), [], MEASURES)}
@@ -253,12 +241,16 @@ def statement(ids: str, *, take: str | None = None) -> str:
         WHERE grain <> 'minute'
     ),
     add_counts AS {_added("feedback_rollup", "counts", [], MEASURES)},
-    add_latencies AS {_added("feedback_rolluplatency", "latencies", ["what", "bucket"], ["n"])},
-    add_people AS {_added("feedback_rollupperson", "people", ["person"], ["n"])}
-    SELECT (SELECT count(*) FROM {counted}),
-        (SELECT message_id FROM ids ORDER BY message_id DESC LIMIT 1)
-    """
+    add_latencies AS {_added("feedback_rolluplatency", "latencies", ["what", "bucket"], ["n"])}
+    {_added("feedback_rollupperson", "people", ["person"], ["n"]).strip()[1:-1]}
+"""
 
 
-FOLD = statement(NOTED, take=TAKE)
-REBUILD = statement(NEXT)
+def reading(by: list[str], *, extra: str, where: str) -> str:
+    """Sums of every measure over some periods, by some columns; 64-bit integers, which are read
+    faster than the decimals that a sum of them would be."""
+    names = ", ".join([*by, extra] if extra else by)
+    sums = ", ".join(f'coalesce(sum("{one}"), 0)::bigint' for one in MEASURES)
+    grouped = f"GROUP BY {names} ORDER BY {names}" if names else ""
+    columns = f"{names}, {sums}" if names else sums
+    return f"SELECT {columns} FROM feedback_rollup WHERE {where} {grouped}"

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Count, Max, Sum
@@ -64,7 +65,7 @@ class Counts:
     def share(self, name: str, of: str | None = None) -> tuple[float, float, float] | None:
         """`name` as a share of the answers `of` (ready ones unless told) with its 95 % Wilson
         interval; None where there are none."""
-        n = self.ready if of is None else self.sums[of]
+        n = self.ready if of in (None, "ready") else self.sums[of]
         return wilson(min(self.sums[name], n), n)
 
 
@@ -121,28 +122,34 @@ def _fold_once(batch: int) -> int:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             return 0
-        cursor.execute(rollup_sql.FOLD, {"limit": batch})
-        taken = cursor.fetchone()[0]
-        cursor.execute("DELETE FROM feedback_rollupperson WHERE n <= 0")
-    return taken
+        cursor.execute(rollup_sql.TAKE, [batch])
+        taken = [row[0] for row in cursor.fetchall()]
+        _count(cursor, list(set(taken)))
+    return len(taken)
 
 
 @transaction.atomic
 def rebuild(*, batch: int = BATCH) -> int:
     """Count everything anew; returns how many messages were read. Readers see the old counts
     until it is done, and what happens meanwhile is folded afterwards."""
-    done, after = 0, "00000000-0000-0000-0000-000000000000"
+    done, after = 0, UUID(int=0)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         for model in (AnswerTally, Rollup, RollupLatency, RollupPerson):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")  # noqa: S608
         while True:
-            cursor.execute(rollup_sql.REBUILD, {"after": after, "limit": batch})
-            read, last = cursor.fetchone()
-            done += read
-            if read < batch:
+            cursor.execute(rollup_sql.NEXT, [after, batch])
+            ids = [row[0] for row in cursor.fetchall()]
+            _count(cursor, ids)
+            done += len(ids)
+            if len(ids) < batch:
                 return done
-            after = last
+            after = ids[-1]
+
+
+def _count(cursor, ids: list[UUID]) -> None:
+    cursor.execute(rollup_sql.FOLD, {"ids": ids})
+    cursor.execute("DELETE FROM feedback_rollupperson WHERE n <= 0")
 
 
 def prune() -> int:
@@ -171,17 +178,10 @@ def totals(
     source: str | None = None,
 ) -> list[Counts]:
     """Sums over a window, one row for each value of `by` (some of KEYS; the key of a model version
-    is its id). The window begins with the whole period that holds `since`."""  # fmt: skip
-    by = tuple(by)
-    rows = _window(Rollup, project_ids, since, until, grain, source).values(*by) if by else None
-    sums = {name: Sum(name) for name in MEASURES}
-    if rows is None:
-        found = _window(Rollup, project_ids, since, until, grain, source).aggregate(**sums)
-        return [Counts((), None, {name: found[name] or 0 for name in MEASURES})]
-    return [
-        Counts(tuple(row[one] for one in by), None, {name: int(row[name]) for name in MEASURES})
-        for row in rows.annotate(**sums).order_by(*by)
-    ]
+    is its id). The window begins with the whole period that holds `since`."""
+    by = _columns(by)
+    rows = _sums(by, "", project_ids, since, until, grain, source)
+    return [Counts(row[: len(by)], None, _named(row[len(by) :])) for row in rows]
 
 
 def series(
@@ -194,19 +194,10 @@ def series(
     source: str | None = None,
 ) -> list[Counts]:
     """As `totals`, for each period of the window in which there was an answer, oldest first."""
-    by = tuple(by)
-    rows = (
-        _window(Rollup, project_ids, since, until, grain, source)
-        .values("start", *by)
-        .annotate(**{name: Sum(name) for name in MEASURES})
-        .order_by("start", *by)
-    )  # fmt: skip
-    return [
-        Counts(
-            tuple(row[one] for one in by), row["start"], {name: int(row[name]) for name in MEASURES}
-        )
-        for row in rows
-    ]
+    by = _columns(by)
+    rows = _sums(by, "start", project_ids, since, until, grain, source)
+    found = [Counts(row[: len(by)], row[len(by)], _named(row[len(by) + 1 :])) for row in rows]
+    return sorted(found, key=lambda one: one.start)
 
 
 def latencies(
@@ -261,6 +252,27 @@ def changed_at(*, project_ids: Iterable[int]) -> datetime | None:
     """When these projects' counts last changed; the same answer means the same counts."""
     rows = Rollup.objects.filter(project__in=list(project_ids))
     return rows.aggregate(at=Max("updated_at"))["at"]
+
+
+def _columns(by: Iterable[str]) -> list[str]:
+    columns = {"model_version": "model_version_id", "arm": "arm", "source": "source"}
+    return [columns[one] for one in by]
+
+
+def _named(sums: tuple) -> dict[str, int]:
+    return dict(zip(MEASURES, sums, strict=True))
+
+
+def _sums(by, extra, project_ids, since, until, grain, source) -> list[tuple]:
+    until = until or timezone.now() + timedelta(minutes=1)
+    grain = grain or grain_for(since, until)
+    where = "project_id = ANY(%s) AND grain = %s AND start >= %s AND start < %s"
+    values = [list(project_ids), str(grain), floor(since, grain), until]
+    if source is not None:
+        where, values = f"{where} AND source = %s", [*values, source]
+    with connection.cursor() as cursor:
+        cursor.execute(rollup_sql.reading(by, extra=extra, where=where), values)
+        return cursor.fetchall()
 
 
 def _window(model, project_ids, since, until, grain, source):
