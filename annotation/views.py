@@ -95,7 +95,11 @@ def _keep_as_draft(request: HttpRequest, form) -> None:
 
 
 class StepView(APIView):
-    """One step of the page's script: do something, and get the next desk with the answer."""
+    """One step of the page's script: do something, and get the next desk with the answer.
+
+    A page that shows the next task before it is asked for names it in `ahead` (empty where it
+    has none yet): then its desk is not sent again, and the one that comes after it is.
+    """
 
     permission_classes = [scope("annotate")]
     schema = None
@@ -103,12 +107,22 @@ class StepView(APIView):
     def post(self, request, slug):
         project = policies.access_project(slug=slug, by=request.user)
         step = request.data if isinstance(request.data, dict) else {}
+        if step.get("do") == "ahead":
+            return Response({"ahead": _ahead_html(request._request, project)})
         stored = _take_step(step, by=request.user)
+        context = {"project": project, **_desk_context(request, project)}
         answer = {
-            "html": _desk_html(request._request, project),
             "today": selectors.judged_by(request.user, since=_midnight()).get(project.pk, 0),
             "given": live.totals(project.pk)["judgments"],
         }
+        desk = context["desk"]
+        if desk is not None and step.get("ahead") == str(desk.assignment.pk):
+            undo = render_to_string("annotation/undo.html", context)
+            answer |= {"html": None, "seconds_left": context["seconds_left"], "undo": undo}
+        else:
+            answer["html"] = _desk_html(request._request, context)
+        if "ahead" in step:
+            answer["ahead"] = _ahead_html(request._request, project) if desk is not None else None
         if stored is not None:
             answer |= {"judgment": str(stored.pk), "surplus": stored.surplus}
         return Response(answer)
@@ -154,6 +168,7 @@ def _uuid(value: object):
 def _work(request: HttpRequest, project: Project) -> dict:
     return {
         "modules": MODULES,
+        "preload": True,
         "project": project,
         "counts": selectors.counts(project),
         "today": selectors.judged_by(request.user, since=_midnight()).get(project.pk, 0),
@@ -161,9 +176,18 @@ def _work(request: HttpRequest, project: Project) -> dict:
     }
 
 
-def _desk_html(request: HttpRequest, project: Project) -> str:
-    context = {"project": project, **_desk_context(request, project)}
+def _desk_html(request: HttpRequest, context: dict) -> str:
     return render_to_string("annotation/desk.html", context, request=request)
+
+
+def _ahead_html(request: HttpRequest, project: Project) -> str | None:
+    """The desk of the task that comes after the one at hand, if it is settled which that is.
+
+    What can be undone then is not known yet: it is what is at hand now."""
+    assignment = queue.claim_ahead(project=project.slug, by=request.user)
+    if assignment is None:
+        return None
+    return _desk_html(request, {"project": project, "last": None, **_shown(assignment)})
 
 
 def _desk_context(request: HttpRequest, project: Project) -> dict:
@@ -175,8 +199,12 @@ def _desk_context(request: HttpRequest, project: Project) -> dict:
         return context | {"desk": None, "reason": exc.detail}
     if assignment is None:
         return context | {"desk": None, "reason": ""}
+    return context | _shown(assignment)
+
+
+def _shown(assignment: Assignment) -> dict:
     left = max(0, round((assignment.expires_at - timezone.now()).total_seconds()))
-    return context | {
+    return {
         "desk": desks.desk(assignment),
         "seconds_left": left,
         "key": str(uuid4()),

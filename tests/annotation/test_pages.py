@@ -61,6 +61,36 @@ def test_members_without_the_role_are_refused_and_other_projects_not_found(
     assert "other" not in client.get("/annotate/").content.decode()
 
 
+# The next task in advance ---------------------------------------------------------------------
+
+
+def lease_in(html: str) -> str:
+    return re.search(r'data-assignment="([^"]+)"', html)[1]
+
+
+def test_a_page_gets_the_next_desk_before_it_asks_and_none_of_them_twice(desk, step, project):
+    first = lease_in(page(desk, project))
+    second = lease_in(step(do="ahead").json()["ahead"])
+    assert len({first, second}) == 2
+    sent = {"do": "submit", "assignment": first, "body": {"outcome": "tie"}, "ahead": second}
+    answer = step(**sent).json()
+    assert answer["html"] is None
+    assert 0 < answer["seconds_left"] <= 900
+    assert answer["judgment"] in answer["undo"]
+    third = lease_in(answer["ahead"])
+    assert third not in (first, second)
+    last = step(do="submit", assignment=second, body={"outcome": "tie"}, ahead="").json()
+    assert lease_in(last["html"]) == third  # a page that showed another one is put right
+    assert last["ahead"] is None
+    assert page(desk, project).count(third) == 2
+
+
+def test_a_page_that_does_not_look_ahead_takes_nothing_in_advance(step, desk, project):
+    page(desk, project)
+    assert "ahead" not in step(do="next").json()
+    assert Assignment.objects.count() == 1
+
+
 # Without scripts ----------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ PROMPT = [
     {"role": "assistant", "content": "A square."},
     {"role": "user", "content": "Show me. مرحبا 👩‍👩‍👧"},
 ]
+UNDO = '<button class="button" name="undo" value="j1" id="undo" data-key="u">Undo</button>'
 
 
 def a_desk(kind: str, also: list[str], number: int, draft: dict | None = None, **project) -> dict:
@@ -87,9 +88,14 @@ class Staged:
     steps: list[dict] = field(default_factory=list)
     drafts: list[dict] = field(default_factory=list)
     offline: bool = False
+    preload: bool = False  # the server gives the task after the one at hand
+    held: bool = False  # the server takes steps and answers none of them yet
+    refusing: bool = False
+    _waiting: list = field(default_factory=list)
 
     def open(self) -> "Staged":
         context = a_desk(self.kind, self.also, 1, self.draft, **self.project)
+        context["preload"] = self.preload
         stage(self.page, "annotation/work.html", context, self._api, self._step)
         self.page.goto(f"{ORIGIN}/annotate/staged/")
         expect(self.page.locator("#saved")).to_be_visible()
@@ -104,10 +110,36 @@ class Staged:
         if self.offline:
             route.abort()
             return
-        self.steps.append(json.loads(route.request.post_data))
-        context = a_desk(self.kind, self.also, len(self.steps) + 1, **self.project)
-        html = render_to_string("annotation/desk.html", context)
-        route.fulfill(json={"html": html, "today": 4, "given": 4, "surplus": False})
+        step = json.loads(route.request.post_data)
+        if step["do"] == "ahead":
+            route.fulfill(json={"ahead": self._desk(2)})
+            return
+        self.steps.append(step)
+        if self.held:
+            self._waiting.append(route)
+        elif self.refusing:
+            route.fulfill(status=409, json={"detail": "You skipped this task."})
+        else:
+            self._answer(route, len(self.steps))
+
+    def answer_all(self) -> None:
+        """Answer what was held back, and hold nothing back from now on."""
+        self.held = False
+        for n, route in enumerate(self._waiting, len(self.steps) - len(self._waiting) + 1):
+            self._answer(route, n)
+
+    def _answer(self, route, number: int) -> None:
+        """The answer to the step of this number: the next desk, unless the page shows it."""
+        shown = self.steps[number - 1].get("ahead") == str(UUID(int=number + 1))
+        answer = {"today": 4, "given": 4, "surplus": False}
+        answer["html"] = None if shown else self._desk(number + 1)
+        if self.preload:
+            answer |= {"ahead": self._desk(number + 2), "seconds_left": 840, "undo": UNDO}
+        route.fulfill(json=answer)
+
+    def _desk(self, number: int) -> str:
+        context = a_desk(self.kind, self.also, number, **self.project)
+        return render_to_string("annotation/desk.html", context)
 
     def press(self, keys: str) -> None:
         for key in keys.split():

@@ -1,6 +1,7 @@
 """The desk in a real browser: every kind by keys alone and by touch, and what is sent for it."""
 
 import re
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import expect
@@ -312,6 +313,56 @@ def test_work_done_offline_is_kept_and_sent_when_the_line_is_back(chromium):
     desk.offline = False
     page.evaluate("dispatchEvent(new Event('online'))")
     assert desk.sent()["preferred"] == A
+    context.close()
+
+
+# The next task is here before it is wanted ----------------------------------------------------
+
+
+def on_desk(page, number: int) -> None:
+    expect(page.locator("#form")).to_have_attribute("data-assignment", str(UUID(int=number)))
+
+
+def test_the_next_task_is_on_screen_before_the_server_has_answered(page):
+    desk = Staged(page, "pairwise", preload=True)
+    with page.expect_response("**/step/"):
+        desk.open()
+    desk.held = True
+    desk.press("1")
+    on_desk(page, 2)
+    expect(page.locator("#saved")).to_have_text("saving")
+    expect(page.locator("#undo")).to_have_count(0)
+    desk.press("7")  # one step at a time: it waits for the answer to the first
+    assert [step["assignment"] for step in desk.steps] == [str(UUID(int=1))]
+    desk.answer_all()
+    on_desk(page, 3)
+    expect(page.locator("#saved")).to_have_text("saved")
+    assert [(s["assignment"], s["ahead"], s["body"]["preferred"]) for s in desk.steps] == [
+        (str(UUID(int=1)), str(UUID(int=2)), A),
+        (str(UUID(int=2)), str(UUID(int=3)), 21),
+    ]
+    expect(page.locator("#lease")).to_contain_text("14:00")
+    desk.press("u")
+    on_desk(page, 4)
+    assert (desk.steps[2]["do"], desk.steps[2]["judgment"]) == ("undo", "j1")
+
+
+def test_what_was_refused_is_kept_as_a_draft_and_comes_back_in_its_turn(chromium):
+    context = chromium.new_context()  # the refusal is in the console, as it should be
+    page = context.new_page()
+    desk = Staged(page, "pairwise", preload=True)
+    with page.expect_response("**/step/"):
+        desk.open()
+    desk.refusing = True
+    with page.expect_request("**/draft/"):
+        desk.press("2")
+    on_desk(page, 2)
+    expect(page.locator(".toast")).to_contain_text("You skipped this task.")
+    assert desk.drafts[-1]["preferred"] == A
+    desk.refusing = False
+    desk.press("t")  # work goes on
+    on_desk(page, 3)
+    assert (desk.steps[1]["assignment"], desk.steps[1]["ahead"]) == (str(UUID(int=2)), "")
     context.close()
 
 

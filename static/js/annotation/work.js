@@ -1,8 +1,9 @@
-// The desk: one request a judgment. The server renders the next task into the answer; this module
-// sends, keeps drafts, watches the lease, and keeps work that could not be sent yet.
+// The desk: one request a judgment. The server renders tasks; the next one is here before it is
+// wanted, so it is on screen at once, and the answer to what was sent brings the one after it. This
+// module sends, keeps drafts, watches the lease, and keeps work that could not be sent yet.
 
 import { Judgment } from "annotation/judgment";
-import { $, announce, el, on, readJson, readWords, setServerHtml, toast } from "lib/dom";
+import { $, $$, announce, el, on, readJson, readWords, setServerHtml, toast } from "lib/dom";
 import { addCopyButtons } from "elements/code-copy";
 import { api, newId } from "lib/api";
 import { clock, number } from "lib/format";
@@ -25,6 +26,8 @@ class Work {
   #draftSending = Promise.resolve();
   #retryTimer = null;
   #pending = null;
+  #ahead = null; // the desk that comes next, as a fragment
+  #sending = null; // a step on its way while the next task is on screen
   #busy = false;
   #mountedAt = 0;
   #deadline = 0;
@@ -45,6 +48,45 @@ class Work {
     setInterval(() => this.#tick(), 1000);
     this.#mount();
     this.#resend();
+    if (this.#preloads && this.#form?.dataset.assignment) {
+      (window.requestIdleCallback ?? setTimeout)(() => this.#askAhead());
+    }
+  }
+
+  // The next task, before it is wanted ----------------------------------------------------------
+
+  get #preloads() {
+    return "preload" in this.#root.dataset;
+  }
+
+  async #askAhead() {
+    const now = this.#form;
+    const answer = await api.post(this.#root.dataset.step, { do: "ahead" }).catch(() => null);
+    if (now === this.#form && !this.#busy) this.#stash(answer?.ahead);
+  }
+
+  #stash(html) {
+    this.#ahead = null;
+    if (!html) return;
+    const template = el("template");
+    setServerHtml(template, html);
+    this.#ahead = template.content;
+    for (const { src } of $$("img", template.content)) new Image().src = src;
+  }
+
+  /** Put the next task on the desk if it is here; whether it was. */
+  #showAhead() {
+    if (!this.#ahead) return false;
+    this.#lock(false);
+    this.#desk.replaceChildren(this.#ahead);
+    this.#ahead = null;
+    this.#mount();
+    this.#toTop();
+    return true;
+  }
+
+  #toTop() {
+    $(".answer__text, .asked__text", this.#desk)?.scrollTo?.(0, 0);
   }
 
   // The task on the desk ----------------------------------------------------------------------
@@ -134,12 +176,20 @@ class Work {
 
   async #step(step, { word } = {}) {
     if (this.#busy) return;
+    const form = this.#form;
     this.#lock(true);
     clearTimeout(this.#draftTimer);
-    this.#say("busy", "saving");
+    this.#draftTimer = null;
+    await this.#sending; // one step at a time: its answer brings what this one shows next
+    if (form !== this.#form) return; // and may have brought another desk
+    this.#lock(true);
     this.#remember(step);
-    await this.#draftSending; // a draft that arrives after the judgment would be refused
-    await this.#send(step, 0, word);
+    const drafted = this.#draftSending; // a draft that arrives after the judgment would be refused
+    const isShown = step.do !== "undo" && this.#showAhead();
+    if (this.#preloads) step.ahead = isShown ? this.#id : "";
+    this.#say("busy", "saving");
+    this.#sending = drafted.then(() => this.#send(step, 0, word));
+    await this.#sending;
   }
 
   async #send(step, attempt, word) {
@@ -149,6 +199,10 @@ class Work {
     } catch (error) {
       if (error.isTransient) return this.#wait(step, attempt, word);
       this.#forget();
+      if (step.ahead && step.body) {
+        // It is not on the desk any more: kept as a draft, it comes back in its turn.
+        api.put(`/api/assignments/${step.assignment}/draft/`, step.body).catch(() => {});
+      }
       this.#lock(false);
       this.#say("negative", "refused");
       return toast(error.message, {
@@ -158,21 +212,38 @@ class Work {
       });
     }
     this.#forget();
-    setServerHtml(this.#desk, answer.html);
-    this.#lock(false);
     $("#today").textContent = answer.today;
     $("#given").textContent = number(answer.given);
-    this.#mount();
+    if (step.ahead && answer.html === null) {
+      this.#confirm(answer);
+    } else {
+      setServerHtml(this.#desk, answer.html);
+      this.#lock(false);
+      this.#mount();
+      this.#toTop();
+    }
+    this.#stash(answer.ahead);
     if (word) announce(this.#words[word]);
     if (answer.surplus) toast(this.#words.surplus, { seconds: 8 });
-    $(".answer__text, .asked__text", this.#desk)?.scrollTo?.(0, 0);
+  }
+
+  /** The task on the desk is the right one; its time begins, and what came before can be undone. */
+  #confirm({ seconds_left: left, undo }) {
+    this.#deadline = performance.now() + left * 1000;
+    this.#tick();
+    const template = el("template");
+    setServerHtml(template, undo);
+    $(".desk__acts", this.#form)?.append(template.content);
+    if (!this.#busy && !this.#draftTimer) this.#say("positive", "saved");
   }
 
   #wait(step, attempt, word) {
     this.#say("caution", "offline");
-    this.#pending = () => this.#send(step, attempt + 1, word);
     const pause = RETRY_PAUSES[Math.min(attempt, RETRY_PAUSES.length - 1)];
-    this.#retryTimer = setTimeout(() => this.#retry(), pause);
+    return new Promise((done) => {
+      this.#pending = () => done(this.#send(step, attempt + 1, word));
+      this.#retryTimer = setTimeout(() => this.#retry(), pause);
+    });
   }
 
   #retry() {
