@@ -96,6 +96,7 @@ class Grain(models.TextChoices):
     MINUTE = "minute", "Minute"
     HOUR = "hour", "Hour"
     DAY = "day", "Day"
+    WEEK = "week", "Week"
 
 
 class Rollup(Key, Measures):

@@ -160,11 +160,13 @@ _KEPT = f"""
 """
 
 _BUCKET = "floor(4 * ln(greatest({}, 1)::float8) / ln(2::float8) + 1e-9)::int"
-_GRAINS = f"""(
-    SELECT 'minute' AS grain, start WHERE start > now() - interval '{MINUTES_KEPT}'
-    UNION ALL SELECT 'hour', date_trunc('hour', start, 'UTC')
-    UNION ALL SELECT 'day', date_trunc('day', start, 'UTC')
-) g"""
+_LONG = {
+    one: f"SELECT '{one}', date_trunc('{one}', start, 'UTC')" for one in ("hour", "day", "week")
+}
+_MINUTE = f"SELECT 'minute' AS grain, start WHERE start > now() - interval '{MINUTES_KEPT}'"
+#: Periods that are counted, and those in which people are told apart.
+_PERIODS = f"({_MINUTE} UNION ALL {_LONG['hour']} UNION ALL {_LONG['day']}) g (grain, start)"
+_VISITS = f"({_LONG['hour']} UNION ALL {_LONG['day']} UNION ALL {_LONG['week']}) g (grain, start)"
 
 
 def _moved(extra: list[str], sums: list[str]) -> str:
@@ -179,7 +181,9 @@ def _moved(extra: list[str], sums: list[str]) -> str:
     return f"{one('old', '-')} UNION ALL {one('fresh', '+')}"
 
 
-def _graded(name: str, source: str, extra: list[str], sums: list[str]) -> str:
+def _graded(
+    name: str, source: str, extra: list[str], sums: list[str], periods: str = _PERIODS
+) -> str:
     """Changes summed by period, those that are nothing left out."""
     groups = ", ".join([*KEY, "grain", "g.start", *extra])
     totals = ", ".join(f'sum("{one}")::bigint AS "{one}"' for one in sums)
@@ -187,7 +191,7 @@ def _graded(name: str, source: str, extra: list[str], sums: list[str]) -> str:
     return f"""
     {name} AS (
         SELECT {groups}, {totals}
-        FROM {source} s CROSS JOIN LATERAL {_GRAINS}
+        FROM {source} s CROSS JOIN LATERAL {periods}
         GROUP BY {groups} HAVING {changed}
     ),"""
 
@@ -235,11 +239,8 @@ FOLD = f"""
     {_summed("speeds", _latency_moves(), ["what", "bucket"], ["n"])}
     {_graded("latencies", "speeds", ["what", "bucket"], ["n"])}
     {_summed("visits", _moved(["person AS person"], ["answers"]), ["person"], ["answers"])}
-    {_graded("crowd", "visits", ["person"], ["answers"])}
-    people AS (
-        SELECT {", ".join(KEY)}, grain, start, person, answers AS n FROM crowd
-        WHERE grain <> 'minute'
-    ),
+    {_graded("crowd", "visits", ["person"], ["answers"], _VISITS)}
+    people AS (SELECT {", ".join(KEY)}, grain, start, person, answers AS n FROM crowd),
     add_counts AS {_added("feedback_rollup", "counts", [], MEASURES)},
     add_latencies AS {_added("feedback_rolluplatency", "latencies", ["what", "bucket"], ["n"])}
     {_added("feedback_rollupperson", "people", ["person"], ["n"]).strip()[1:-1]}
@@ -254,3 +255,15 @@ def reading(by: list[str], *, extra: str, where: str) -> str:
     grouped = f"GROUP BY {names} ORDER BY {names}" if names else ""
     columns = f"{names}, {sums}" if names else sums
     return f"SELECT {columns} FROM feedback_rollup WHERE {where} {grouped}"
+
+
+def crowd(by: list[str], *, table: str, where: str) -> str:
+    """How many different people some rows name, by some columns. Grouped twice, because a
+    distinct count sorts."""
+    names = ", ".join(by)
+    inner = ", ".join([*by, "person"])
+    columns, grouped = (f"{names}, ", f"GROUP BY {names}") if by else ("", "")
+    return (
+        f"SELECT {columns}count(*) FROM (SELECT {inner} FROM {table} WHERE {where} "
+        f"GROUP BY {inner}) x {grouped}"
+    )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Count, Max, Sum
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from feedback.models import AnswerTally, Rollup, RollupDirty, RollupLatency, RollupPerson
@@ -25,11 +25,6 @@ BATCH = 20_000
 LOCK = 7_305_201_447
 KEYS = ("model_version", "arm", "source")
 MINUTES_KEPT = timedelta(days=3)
-LENGTHS = {
-    Grain.MINUTE: timedelta(minutes=1),
-    Grain.HOUR: timedelta(hours=1),
-    Grain.DAY: timedelta(days=1),
-}
 
 
 @dataclass(frozen=True)
@@ -233,19 +228,25 @@ def people(
     source: str | None = None,
 ) -> dict[tuple, int]:
     """How many different people had answers in the window: exact. Windows of more than three
-    hours begin with a whole hour, those of more than two days with a whole day (UTC)."""
-    by, until = tuple(by), until or timezone.now() + timedelta(minutes=1)
-    if until - since <= timedelta(hours=3):
-        rows = AnswerTally.objects.filter(
-            project__in=list(project_ids), at__gte=since, at__lt=until, **_of(source)
-        )
+    hours begin with a whole hour, of more than two days with a whole day, and of more than eight
+    with a whole week (UTC)."""
+    by, until = _columns(by), until or timezone.now() + timedelta(minutes=1)
+    span = until - since
+    where, values = "project_id = ANY(%s)", [list(project_ids)]
+    if span <= timedelta(hours=3):
+        table, where = "feedback_answertally", f"{where} AND at >= %s AND at < %s"
     else:
-        grain = Grain.HOUR if until - since <= timedelta(days=2) else Grain.DAY
-        rows = _window(RollupPerson, project_ids, since, until, grain, source).filter(n__gt=0)
-    if not by:
-        return {(): rows.aggregate(n=Count("person", distinct=True))["n"]}
-    counted = rows.values_list(*by).annotate(n=Count("person", distinct=True))
-    return {tuple(key): n for *key, n in counted}
+        grain = Grain.DAY if span > timedelta(days=2) else Grain.HOUR
+        grain = Grain.WEEK if span > timedelta(days=8) else grain
+        table = "feedback_rollupperson"
+        where = f"{where} AND grain = %s AND start >= %s AND start < %s AND n > 0"
+        values, since = [*values, str(grain)], floor(since, grain)
+    values += [since, until]
+    if source is not None:
+        where, values = f"{where} AND source = %s", [*values, source]
+    with connection.cursor() as cursor:
+        cursor.execute(rollup_sql.crowd(by, table=table, where=where), values)
+        return {tuple(key): n for *key, n in cursor.fetchall()}
 
 
 def changed_at(*, project_ids: Iterable[int]) -> datetime | None:
@@ -293,4 +294,7 @@ def floor(moment: datetime, grain: Grain) -> datetime:
     moment = moment.astimezone(UTC).replace(second=0, microsecond=0)
     if grain == Grain.MINUTE:
         return moment
-    return moment.replace(minute=0) if grain == Grain.HOUR else moment.replace(hour=0, minute=0)
+    if grain == Grain.HOUR:
+        return moment.replace(minute=0)
+    day = moment.replace(hour=0, minute=0)
+    return day - timedelta(days=day.weekday()) if grain == Grain.WEEK else day
