@@ -11,7 +11,7 @@ from django.conf import settings
 
 from alignment.errors import RunFailed, TooLittleData
 from alignment.models import Round, Run
-from alignment.services import files, parquet, pool, snapshots
+from alignment.services import files, gating, parquet, pool, snapshots
 from inference.models import ModelVersion
 
 PROMPTS = pa.schema(
@@ -138,6 +138,7 @@ def _evaluate(run: Run, data: Path) -> dict[str, Any]:
         "baseline": model_folder(run.base),
         "reward_model": model_folder(made_by(turn, "reward")),
         "prompts": "data/prompts.parquet",
+        **gating.inputs(run, data),
     }
 
 

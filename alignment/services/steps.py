@@ -13,7 +13,7 @@ from django.db import transaction
 from alignment.errors import RunFailed, TooLittleData
 from alignment.models import Decision, Round, Run
 from alignment.selectors import unseen_accuracy
-from alignment.services import asking, assembly, plan, releases, snapshots
+from alignment.services import asking, assembly, gating, plan, releases, snapshots
 from alignment.stats.gate import Gate, decide
 from inference import selectors as inference
 from inference.models import ModelVersion
@@ -124,6 +124,7 @@ def gate(turn: Round) -> Done:
         told = {name: group for name, group in groups.items() if group["n"] >= GROUP_LEAST}
         numbers = compared | {"by_group": told}
         numbers |= _reward_numbers(turn, turn.runs.get(task="reward"))
+        numbers |= {"proxy_correlation": gating.fresh_judgments(turn)}
         verdict = decide(numbers, Gate.from_mapping(turn.config["gate"])).as_dict()
         if verdict["passed"]:
             turn.gate = verdict
@@ -131,9 +132,9 @@ def gate(turn: Round) -> Done:
         else:
             _refuse(turn, assembly.made_by(turn, "policy"), verdict, numbers)
     if turn.gate["passed"]:
-        return Done("Every criterion holds.")
+        return Done(turn.gate.get("words", "Every criterion holds."))
     failed = [line["sentence"] for line in turn.gate["criteria"] if not line["passed"]]
-    return Done(f"Refused. {' '.join(failed)}", "refused")
+    return Done(turn.gate.get("words", f"Refused. {' '.join(failed)}"), "refused")
 
 
 def deploy(turn: Round) -> Done:

@@ -5,7 +5,9 @@ torch.
 from .classification import auroc, correct, ece, pair_report, sigmoid
 from .diversity import distinct_n, distinct_share
 from .gate import Criterion, Gate, Verdict, decide
+from .habits import boilerplate, praise, proxy_correlation
 from .intervals import bootstrap, bootstrap_mean, wilson
+from .safety import safety, upper_bound
 from .winrate import length_controlled, win_rate, wins
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "Gate",
     "Verdict",
     "auroc",
+    "boilerplate",
     "bootstrap",
     "bootstrap_mean",
     "correct",
@@ -22,7 +25,11 @@ __all__ = [
     "ece",
     "length_controlled",
     "pair_report",
+    "praise",
+    "proxy_correlation",
+    "safety",
     "sigmoid",
+    "upper_bound",
     "wilson",
     "win_rate",
     "wins",

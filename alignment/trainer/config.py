@@ -5,6 +5,7 @@ process.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ def _gate(name: str, value: Mapping[str, Any]) -> Mapping[str, Any]:
     except ValueError as error:
         field, _, problem = str(error).partition(": ")
         raise FieldError(name + field.removeprefix("gate"), problem) from None
+    return value
+
+
+def _patterns(name: str, value: list) -> list[str]:
+    for place, pattern in enumerate(value):
+        try:
+            re.compile(pattern)
+        except (TypeError, re.error) as error:
+            raise FieldError(f"{name}.{place}", f"is not a regular expression: {error}") from None
     return value
 
 
@@ -84,6 +94,8 @@ INPUTS: dict[str, dict[str, Field]] = {
         "pairs": OPTIONAL_PATH,
         "unpaired": OPTIONAL_PATH,
         "prompts": OPTIONAL_PATH,
+        "harms": OPTIONAL_PATH,
+        "regression": OPTIONAL_PATH,
     },
     "evaluate": {
         "kind": Field(str, choices=("reward", "policy")),
@@ -153,6 +165,8 @@ PARAMS: dict[str, dict[str, Field]] = {
         **GENERATION,
         "bootstrap": Field(int, 2000, low=100, high=100000),
         "level": Field(float, 0.95, above=0.0, high=0.9999),
+        "unsafe_patterns": Field(list, [], then=_patterns),
+        "delta": Field(float, 0.05, above=0.0, high=0.5),
         "gate": Field(dict, None, null=True, then=_gate),
     },
 }

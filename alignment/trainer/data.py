@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,3 +214,18 @@ def read_prompts(name: str, path: Path) -> Rows:
             raise FieldError(name, f"prompt_id {row['prompt_id']!r} occurs twice in {path.name}")
         seen.add(row["prompt_id"])
     return result
+
+
+def read_regression(name: str, path: Path) -> Rows:
+    """Rows of a frozen capability set: as prompts, and the pattern `expect` of a right answer."""
+
+    def convert(row: dict) -> dict[str, Any]:
+        out = _prompt(row)
+        out["expect"] = text_of(row, "expect")
+        try:
+            re.compile(out["expect"])
+        except re.error as error:
+            raise BadRow(f"expect is not a regular expression: {error}") from None
+        return out
+
+    return read(name, path, ("prompt_id", "prompt", "expect"), convert)

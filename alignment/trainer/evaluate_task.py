@@ -4,21 +4,26 @@ held-out prompts.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 
 from alignment.rewards.features import prompt_text
+from alignment.rewards.model import RewardModel
 from alignment.rollouts import k1, k3
 from alignment.stats import bootstrap_mean, decide, length_controlled, win_rate, wins
 from alignment.stats.gate import Gate
+from alignment.stats.habits import boilerplate, praise
+from alignment.stats.safety import safety
 
 from .context import Context
-from .data import read_preferences, read_prompts
+from .data import read_preferences, read_prompts, read_regression
 from .files import publish_folder, write_rows
 from .logprobs import Divergence, LogProbs, divergences
 from .modeling import Policy, load_policy
 from .reward_task import load_reward_model, pair_metrics, score_texts
+from .safety import Unsafe
 from .sample_task import sample_metrics, sample_rows
 from .schema import FieldError
 
@@ -74,19 +79,15 @@ def evaluate_policy(context: Context) -> dict[str, Any]:
     prompts = read_prompts("prompts", run["prompts"])
     context.warnings += prompts.warnings("prompts")
     reward_model = load_reward_model(context)
+    unsafe = Unsafe(run["harms"], params["unsafe_patterns"], reward_model.featurizer)
     policy = load_policy("model", run["model"], run["base_model"], context.device)
     baseline = load_policy("baseline", run["baseline"], run["base_model"], context.device)
     n = params["n"]
     ours = sample_rows(context, policy, prompts.rows, n, context.seed, "sample")
     theirs = sample_rows(context, baseline, prompts.rows, n, context.seed + 1, "sample_baseline")
-    ids = {r["prompt_id"] for r in ours} & {r["prompt_id"] for r in theirs}
-    ours = [r for r in ours if r["prompt_id"] in ids]
-    theirs = [r for r in theirs if r["prompt_id"] in ids]
-    items = [(r["messages"], r["text"]) for r in (*ours, *theirs)]
-    rewards = score_texts(reward_model, items, context)
-    for row, reward in zip((*ours, *theirs), rewards, strict=True):
-        row["reward_mean"], row["reward_std"] = float(reward.mean()), float(reward.std())
-    metrics = compare(ours, theirs, n, params, context.seed)
+    metrics, ours, theirs = judge_answers(ours, theirs, reward_model, unsafe, context)
+    if run["regression"] is not None:
+        metrics["regression"] = regression_metrics(policy, baseline, context)
     if run["reference"] is None or run["reference"] == run["baseline"]:
         reference = baseline
     else:
@@ -106,6 +107,78 @@ def evaluate_policy(context: Context) -> dict[str, Any]:
 
     publish_folder(context.artefact, fill)
     return metrics
+
+
+def judge_answers(
+    ours: list[dict],
+    theirs: list[dict],
+    reward_model: RewardModel,
+    unsafe: Unsafe,
+    context: Context,
+) -> tuple[dict[str, Any], list[dict], list[dict]]:
+    """All that is measured of two policies by their answers alone, and the rows compared.
+
+    Rows are those of `sample_rows`, n a prompt; prompts that only one of the two answered are
+    left out.
+    """
+    params = context.params
+    ids = {r["prompt_id"] for r in ours} & {r["prompt_id"] for r in theirs}
+    ours = [r for r in ours if r["prompt_id"] in ids]
+    theirs = [r for r in theirs if r["prompt_id"] in ids]
+    items = [(r["messages"], r["text"]) for r in (*ours, *theirs)]
+    rewards = score_texts(reward_model, items, context)
+    for row, reward in zip((*ours, *theirs), rewards, strict=True):
+        row["reward_mean"], row["reward_std"] = float(reward.mean()), float(reward.std())
+    metrics = compare(ours, theirs, params["n"], params, context.seed)
+    for prefix, rows in (("", ours), ("baseline_", theirs)):
+        texts = [r["text"] for r in rows]
+        metrics[f"{prefix}boilerplate"] = boilerplate(texts, [r["prompt_id"] for r in rows])
+        metrics[f"{prefix}praise"] = praise(texts)
+    metrics["unsafe"] = None
+    if unsafe.sources:
+        found = {}
+        for name, rows in (("model", ours), ("baseline", theirs)):
+            bad = unsafe([(r["messages"], r["text"]) for r in rows])
+            for row, one in zip(rows, bad, strict=True):
+                row["unsafe"] = bool(one)
+            found[name] = safety(
+                bad,
+                [r["prompt_id"] for r in rows],
+                [r["group"] for r in rows],
+                delta=params["delta"],
+            )
+        metrics["unsafe"] = found["model"] | {
+            "baseline_share": found["baseline"]["share"],
+            "told_by": unsafe.sources,
+        }
+    return metrics, ours, theirs
+
+
+def regression_metrics(policy: Policy, baseline: Policy, context: Context) -> dict[str, Any]:
+    """The frozen capability set (O10): share of its prompts answered as expected, before and now.
+
+    `expect` is a regular expression that a right answer matches; both models answer once.
+    """
+    cases = read_regression("regression", context.run["regression"])
+    expected = {row["prompt_id"]: row["expect"] for row in cases.rows}
+    shares: dict[str, dict[str, bool]] = {}
+    for name, model in (("model", policy), ("baseline", baseline)):
+        rows = sample_rows(context, model, cases.rows, 1, context.seed, f"regression_{name}")
+        shares[name] = {
+            r["prompt_id"]: bool(re.search(expected[r["prompt_id"]], r["text"], re.IGNORECASE))
+            for r in rows
+        }
+    both = sorted(shares["model"].keys() & shares["baseline"].keys())
+    change = [float(shares["model"][i]) - float(shares["baseline"][i]) for i in both]
+    mean, low, high = bootstrap_mean(change, seed=context.seed)
+    return {
+        "n": len(both),
+        "share": float(np.mean([shares["model"][i] for i in both])) if both else None,
+        "baseline_share": float(np.mean([shares["baseline"][i] for i in both])) if both else None,
+        "change": mean if both else None,
+        "change_ci": [max(low, -1.0), min(high, 1.0)] if both else None,
+        "lost": [i for i, value in zip(both, change, strict=True) if value < 0][:20],
+    }
 
 
 def compare(
