@@ -172,6 +172,7 @@ ENGINE_TOTAL_S = env("ENGINE_TOTAL_S", float, 300.0)
 CHAT_PROJECT = env("CHAT_PROJECT", default="demo")
 CHAT_MAX_CHARS = env("CHAT_MAX_CHARS", int, 32_000)
 # Answers of one person that may be under way at once.
+WEBHOOKS_PRIVATE = env("WEBHOOKS_PRIVATE", to_bool, False)
 CHAT_PARALLEL = env("CHAT_PARALLEL", int, 4)
 # An answer that nobody has been reading for this long is stopped.
 CHAT_GRACE_S = env("CHAT_GRACE_S", float, 20.0)

@@ -5,6 +5,7 @@ Signed as the Standard Webhooks specification says: `webhook-id`, `webhook-times
 when a delivery is repeated, so that a receiver can tell.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -15,6 +16,7 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import httpx
+from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,13 +24,17 @@ from annotation.models import Project
 from config.errors import Invalid
 from config.models import User
 from feedback.models import Delivery, Event, Vote, Webhook
-from feedback.vocabulary import POSITIVE
+from feedback.outward import Forbidden, Outward
+from feedback.vocabulary import POSITIVE, REASONS
 
 #: Seconds to wait after each attempt that failed; after the last the delivery is given up.
 PAUSES = (5, 30, 120, 600, 3600, 6 * 3600, 24 * 3600)
-LEASE_SECONDS = 60
+#: An answer's status must be there by then; its body is not read.
 TIMEOUT_SECONDS = 10.0
-BATCH = 50
+BATCH = 40
+AT_ONCE = 10
+#: Longer than a whole batch can take.
+LEASE_SECONDS = 3 * TIMEOUT_SECONDS * BATCH / AT_ONCE
 GONE = 410
 REACTION_KINDS = (Event.Kind.REACTION, Event.Kind.RETRACTION)
 
@@ -78,9 +84,11 @@ def _note(deliveries: Iterable[Delivery]) -> None:
 def send_due() -> int:
     """Try every delivery whose time has come; returns how many were answered well."""
     done = 0
-    with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client:
-        while batch := _claim():
-            done += sum(_send(client, one) for one in batch)
+    while batch := _claim():
+        ready = [(one, letter) for one in batch if (letter := _letter(one)) is not None]
+        statuses = async_to_sync(_post_all)([letter for _, letter in ready])
+        for (delivery, _), status in zip(ready, statuses, strict=True):
+            done += _note_answer(delivery, status)
     return done
 
 
@@ -119,11 +127,17 @@ def _claim() -> list[Delivery]:
     return batch
 
 
-def _send(client: httpx.Client, delivery: Delivery) -> bool:
+def _letter(delivery: Delivery) -> tuple[str, dict, bytes] | None:
+    """Address, headers and body; None where nobody may be told any more."""
     hook = delivery.webhook
     delivery.attempts += 1
     if not hook.active:
-        return _end(delivery, Delivery.State.FAILED, error="The webhook was switched off.")
+        _end(delivery, Delivery.State.FAILED, error="The webhook was switched off.")
+        return None
+    about = delivery.event.message if delivery.event else delivery.vote.battle
+    if not about.conversation.consent:
+        _end(delivery, Delivery.State.FAILED, error="The person took the consent back.")
+        return None
     body = json.dumps(payload(delivery)).encode()
     now = int(time.time())
     headers = {
@@ -133,17 +147,45 @@ def _send(client: httpx.Client, delivery: Delivery) -> bool:
         "webhook-timestamp": str(now),
         "webhook-signature": signature(hook.secret, str(delivery.pk), now, body),
     }
-    try:
-        answer = client.post(hook.url, content=body, headers=headers)
-    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as exc:
-        return _later(delivery, error=f"No answer: {exc}"[:300])
-    delivery.status = answer.status_code
-    if answer.is_success:
+    return hook.url, headers, body
+
+
+async def _post_all(letters: list[tuple[str, dict, bytes]]) -> list[int | str]:
+    """The status each letter was answered with, or why there was none."""
+    gate = asyncio.Semaphore(AT_ONCE)
+    async with httpx.AsyncClient(
+        transport=Outward(), timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False
+    ) as client:
+
+        async def post(url: str, headers: dict, body: bytes) -> int | str:
+            async with gate:
+                try:
+                    async with (
+                        asyncio.timeout(TIMEOUT_SECONDS),
+                        client.stream("POST", url, content=body, headers=headers) as answer,
+                    ):
+                        return answer.status_code
+                except TimeoutError:
+                    return f"No answer within {TIMEOUT_SECONDS:.0f} seconds."
+                except Forbidden as exc:
+                    return str(exc)
+                except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as exc:
+                    return f"No answer: {exc}"[:300]
+
+        return await asyncio.gather(*(post(*letter) for letter in letters))
+
+
+def _note_answer(delivery: Delivery, status: int | str) -> bool:
+    """Write down what became of it; true when it was answered well."""
+    if isinstance(status, str):
+        return _later(delivery, error=status)
+    delivery.status = status
+    if 200 <= status < 300:
         return _end(delivery, Delivery.State.DELIVERED)
-    if answer.status_code == GONE:
-        Webhook.objects.filter(pk=hook.pk).update(active=False)
+    if status == GONE:
+        Webhook.objects.filter(pk=delivery.webhook_id).update(active=False)
         return _end(delivery, Delivery.State.FAILED, error="The address said that it is gone.")
-    return _later(delivery, error=f"The address answered {answer.status_code}.")
+    return _later(delivery, error=f"The address answered {status}.")
 
 
 def _later(delivery: Delivery, *, error: str) -> bool:
@@ -181,7 +223,7 @@ def _reaction(event: Event) -> dict:
             "completion_id": f"chatcmpl-{message.pk.hex}",
             "reaction": event.reaction,
             "positive": event.reaction in POSITIVE,
-            "reasons": event.reasons,
+            "reasons": [one for one in event.reasons if one in REASONS],
             "model": message.model_version.name if message.model_version else None,
             "arm": message.deployment.arm if message.deployment else None,
         },

@@ -4,18 +4,23 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import threading
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
 
 from annotation.models import Project
+from feedback import outward
 from feedback.models import Battle, Conversation, Delivery, Event, Message, Vote, Webhook
 from feedback.people import Person
 from feedback.services import chat, reactions, signals, webhooks
+from feedback.vocabulary import REASONS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,6 +31,7 @@ class Receiver:
     def __init__(self) -> None:
         self.heard: list[tuple[dict, bytes]] = []
         self.status = 200
+        self.flood = False  # answer with a body that does not end
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,6 +39,12 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.heard.append((dict(self.headers), body))
                 self.send_response(receiver.status)
+                self.send_header("Location", "http://127.0.0.1:1/")
+                if receiver.flood:
+                    self.end_headers()
+                    with suppress(OSError):
+                        while True:
+                            self.wfile.write(b"x" * 65536)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -56,7 +68,8 @@ def receiver():
 
 
 @pytest.fixture
-def hook(served, receiver, adam) -> Webhook:
+def hook(served, receiver, adam, settings) -> Webhook:
+    settings.WEBHOOKS_PRIVATE = True
     project = Project.objects.get(slug="demo")
     return webhooks.register(project=project, url=receiver.url, kinds=["reaction", "vote"], by=adam)
 
@@ -187,6 +200,84 @@ def test_an_address_that_fails_is_tried_again_with_the_same_id_and_longer_pauses
     assert webhooks.send_due() == 1
     assert len({headers["webhook-id"] for headers, _ in receiver.heard}) == 1
     assert len(receiver.heard) == 4
+
+
+def test_words_of_ones_own_among_the_reasons_are_not_told(alice, hook, receiver, answered):
+    react(alice, answered(alice), "dislike", reasons=["tone", "my boss said so"])
+    assert webhooks.send_due() == 1
+    assert json.loads(receiver.heard[0][1])["data"]["reasons"] == ["tone"]
+
+
+def test_every_reason_that_pages_offer_is_known():
+    pages = Path(webhooks.__file__).parents[1] / "templates" / "feedback"
+    text = "".join((pages / f"chat_{one}.html").read_text() for one in ("parts", "dialogs"))
+    offered = re.findall(r'(?:data-reason|name="reason" value)="([a-z-]+)"', text)
+    assert set(offered) == REASONS
+
+
+def test_consent_that_is_taken_back_before_sending_is_obeyed(alice, hook, receiver, answered):
+    answer = answered(alice)
+    react(alice, answer)
+    Conversation.objects.update(consent=False)
+    assert webhooks.send_due() == 0
+    assert receiver.heard == []
+    assert Delivery.objects.get().error == "The person took the consent back."
+
+
+def test_a_private_address_is_not_called_unless_the_operator_allows_it(
+    alice, hook, receiver, answered, settings
+):
+    react(alice, answered(alice))
+    settings.WEBHOOKS_PRIVATE = False
+    assert webhooks.send_due() == 0
+    assert receiver.heard == []
+    assert "private network" in Delivery.objects.get().error
+    settings.WEBHOOKS_PRIVATE = True
+    due_now()
+    assert webhooks.send_due() == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:220:1::1", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("2002:7f00:1::", False),
+    ],
+)
+def test_which_addresses_are_of_the_open_net(address, public):
+    assert outward.is_public(address) is public
+
+
+def test_neither_a_redirect_is_followed_nor_an_endless_answer_read(
+    alice, hook, receiver, answered, monkeypatch
+):
+    react(alice, answered(alice))
+    receiver.status = 307
+    receiver.flood = True
+    monkeypatch.setattr(webhooks, "TIMEOUT_SECONDS", 3.0)
+    assert webhooks.send_due() == 0
+    waiting = Delivery.objects.get()
+    assert (waiting.state, waiting.status) == ("waiting", 307)
+    receiver.status = 200
+    due_now()
+    assert webhooks.send_due() == 1
+
+
+def test_the_lease_outlasts_a_batch_of_addresses_that_never_answer():
+    rounds = webhooks.BATCH / webhooks.AT_ONCE
+    assert 2 * rounds * webhooks.TIMEOUT_SECONDS < webhooks.LEASE_SECONDS
 
 
 def test_a_delivery_is_given_up_after_the_last_pause(alice, hook, receiver, answered):
