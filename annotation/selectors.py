@@ -136,8 +136,8 @@ def trust(
     """Reliability of annotators and soft labels of tasks, from the judgments that `preferences`
     gives for the same arguments; the same judgments give the same numbers.
 
-    A verdict settles its task and says nothing about its reviewer. Loads pandas and crowd-kit:
-    for workers and commands, not for requests.
+    A verdict settles its task and says nothing about its reviewer. For workers and commands, not
+    for requests: it reads every judgment.
     """
     from annotation.quality.labels import labels_of
     from annotation.quality.reliability import fitted

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from .labels import Labels
 
 DRAWS = 400
+Z = 1.959963984540054  # of a 95 % interval
 FEWEST_SHARED = 5  # units two people must share before their kappa is stated
 
 
@@ -129,8 +130,8 @@ def observed(labels: Labels) -> Estimate:
 
 
 def fleiss(labels: Labels) -> Estimate:
-    """Fleiss' kappa (1971) by statsmodels, over the units that the usual number of people judged,
-    since it wants as many labels on each."""
+    """Fleiss' kappa (1971) over the units that the usual number of people judged, since it wants
+    as many labels on each; the interval is a bootstrap over units."""
     table = labels.counts()
     people = table.sum(1)
     if not (people > 1).any():
@@ -140,13 +141,11 @@ def fleiss(labels: Labels) -> Estimate:
     pairs = len(table) * usual * (usual - 1) // 2
     if (table.sum(0) > 0).sum() < 2:
         return Estimate(None, units=len(table), pairs=pairs)
-    from statsmodels.stats.inter_rater import fleiss_kappa
-
     patterns, often = np.unique(table, axis=0, return_counts=True)
     times = np.random.default_rng(0).multinomial(len(table), often / len(table), size=DRAWS)
     interval = _percentiles(_fleiss_of(patterns, times))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return Estimate.of(fleiss_kappa(table), interval, len(table), pairs)
+    value = float(_fleiss_of(patterns, often[None, :])[0])
+    return Estimate.of(value, interval, len(table), pairs)
 
 
 def _fleiss_of(patterns: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -170,9 +169,9 @@ class Couple:
 
 
 def cohen(labels: Labels, *, weights: str | None = None, most_people: int = 40) -> list[Couple]:
-    """Cohen's kappa (1960) of every two people who share at least FEWEST_SHARED units, by
-    statsmodels, with its large-sample interval. `weights` "linear" or "quadratic" for ordered
-    values. Of more than `most_people` people those with the most labels are compared.
+    """Cohen's kappa of every two people who share at least FEWEST_SHARED units, with its
+    large-sample interval. `weights` "linear" or "quadratic" for ordered values. Of more than
+    `most_people` people those with the most labels are compared.
     """
     busiest = np.argsort(-np.bincount(labels.person, minlength=len(labels.people)), kind="stable")
     allowed = np.zeros(len(labels.people), dtype=bool)
@@ -187,30 +186,53 @@ def cohen(labels: Labels, *, weights: str | None = None, most_people: int = 40) 
     order = np.argsort(key, kind="stable")
     cells = (labels.value[i] * size + labels.value[j])[order]
     couples, starts = np.unique(key[order], return_index=True)
-    found: list[Couple] = []
     if not len(couples):
-        return found
-    for couple, rows in zip(couples, np.split(cells, starts[1:]), strict=True):
-        if len(rows) >= FEWEST_SHARED:
-            table = np.bincount(rows, minlength=size * size).reshape(size, size).astype(float)
-            first, second = divmod(int(couple), len(labels.people))
-            kappa = kappa_of(table, weights)
-            found.append(Couple(labels.people[first], labels.people[second], kappa))
-    return found
+        return []
+    rows = np.repeat(np.arange(len(couples)), np.diff([*starts, len(cells)]))
+    tables = np.bincount(rows * size * size + cells, minlength=len(couples) * size * size)
+    tables = tables.reshape(-1, size, size).astype(float)
+    enough = tables.sum((1, 2)) >= FEWEST_SHARED
+    first, second = np.divmod(couples[enough].astype(int), len(labels.people))
+    return [
+        Couple(labels.people[one], labels.people[two], kappa)
+        for one, two, kappa in zip(first, second, kappas_of(tables[enough], weights), strict=True)
+    ]
 
 
 def kappa_of(table: np.ndarray, weights: str | None = None) -> Estimate:
     """Cohen's kappa of a square table of counts; None where both used one value only."""
-    from statsmodels.stats.inter_rater import cohens_kappa
+    return kappas_of(np.asarray(table, dtype=float)[None], weights)[0]
 
-    shared = int(table.sum())
-    used = (table.sum(0) + table.sum(1)) > 0
-    if used.sum() < 2:
-        return Estimate(None, units=shared, pairs=shared)
+
+def kappas_of(tables: np.ndarray, weights: str | None = None) -> list[Estimate]:
+    """Cohen's kappa (1960), weighted (1968) for `weights` "linear" or "quadratic", of each of
+    `(couples, values, values)` counts, with the large-sample variance of Fleiss, Cohen and
+    Everitt (1969)."""
+    size = tables.shape[1]
+    place = np.arange(size)
+    gap = np.abs(place[:, None] - place[None, :]) / max(size - 1, 1)
+    w = {None: np.eye(size), "linear": 1 - gap, "quadratic": 1 - gap**2}[weights]
+    n = tables.sum((1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = cohens_kappa(table, wt=weights)
-        interval = (max(-1.0, found.kappa_low), min(1.0, found.kappa_upp))
-    return Estimate.of(found.kappa, interval, shared, shared)
+        p = tables / n[:, None, None]
+        row, column = p.sum(2), p.sum(1)
+        chance = np.einsum("ci,ij,cj->c", row, w, column)
+        value = ((p * w).sum((1, 2)) - chance) / (1 - chance)
+        beside = (column @ w.T)[:, :, None] + (row @ w)[:, None, :]
+        lost = (1 - value)[:, None, None]
+        spread = (p * (w - beside * lost) ** 2).sum((1, 2)) - (value - chance * (1 - value)) ** 2
+        error = np.sqrt(np.maximum(spread, 0) / n) / (1 - chance)
+    used = ((tables.sum(1) + tables.sum(2)) > 0).sum(1)
+    found = []
+    for k in range(len(tables)):
+        shared = int(n[k])
+        if used[k] < 2:
+            found.append(Estimate(None, units=shared, pairs=shared))
+            continue
+        low, high = value[k] - Z * error[k], value[k] + Z * error[k]
+        interval = (max(-1.0, low), min(1.0, high)) if math.isfinite(low) else (None, None)
+        found.append(Estimate.of(value[k], interval, shared, shared))
+    return found
 
 
 def mean_kappa(couples: Sequence[Couple]) -> Estimate:
@@ -224,81 +246,6 @@ def mean_kappa(couples: Sequence[Couple]) -> Estimate:
     interval = bootstrap_mean(values, units) if len(known) > 2 else (None, None)
     pairs = int(units.sum())
     return Estimate.of(float((values * units).sum() / units.sum()), interval, len(known), pairs)
-
-
-# Agreement of rankings ----------------------------------------------------------------------
-
-Ranking = Sequence[float]
-
-
-def kendall_tau(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate:
-    """Kendall's tau-b (1945): the mean over units of the mean over pairs of people.
-
-    `rankings[unit][person]` are the places of the unit's items, in one order of items for all; 1
-    is best, ties share a place.
-    """
-    means, pairs = [], 0
-    for places in rankings.values():
-        found = [t for _, _, t in taus(places)]
-        pairs += len(found)
-        if found:
-            means.append(float(np.mean(found)))
-    if not means:
-        return Estimate(None)
-    return Estimate.of(float(np.mean(means)), bootstrap_mean(np.array(means)), len(means), pairs)
-
-
-def taus(places: Mapping[object, Ranking]) -> list[tuple[object, object, float]]:
-    """Tau-b of every two people who ranked the same items; left out where one tied them all.
-
-    tau-b = sum of s_i s_j over pairs of items / sqrt(untied pairs of one x of the other), for the
-    signs s of who comes first: of all people in one product.
-    """
-    people = list(places)
-    if len(people) < 2:
-        return []
-    signs = _signs(np.array([list(p) for p in places.values()], dtype=float))
-    untied = np.abs(signs).sum(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tau = signs @ signs.T / np.sqrt(untied[:, None] * untied[None, :])
-    return [
-        (people[n], people[m], float(tau[n, m]))
-        for n in range(len(people))
-        for m in range(n + 1, len(people))
-        if math.isfinite(tau[n, m])
-    ]
-
-
-def _signs(places: np.ndarray) -> np.ndarray:
-    """Of `(people, items)`: for every two items which comes first, `(people, pairs)`."""
-    one, two = np.triu_indices(places.shape[1], 1)
-    return np.sign(places[:, two] - places[:, one])
-
-
-def kendall_w(rankings: Mapping[object, Mapping[object, Ranking]]) -> Estimate:
-    """Kendall's coefficient of concordance W in [0, 1], corrected for ties: the mean over units.
-
-    W = 12 S / (m^2 (n^3 - n) - m T) for m people and n items, S the squared deviations of the sums
-    of ranks and T the sum of t^3 - t over groups of t tied items (Kendall and Babington Smith
-    1939; Siegel 1956); so it takes at least two people and three items.
-    """
-    found, pairs = [], 0
-    for places in rankings.values():
-        table = np.array([list(p) for p in places.values()], dtype=float)
-        if table.ndim != 2 or table.shape[0] < 2 or table.shape[1] < 3:
-            continue
-        people, items = table.shape
-        same = (table[:, :, None] == table[:, None, :]).sum(2)
-        ranks = (table[:, :, None] > table[:, None, :]).sum(2) + (same + 1) / 2
-        spread = ((ranks.sum(0) - people * (items + 1) / 2) ** 2).sum()
-        # An item tied with t - 1 others adds t^2 - 1, so a group of t adds t^3 - t.
-        whole = people**2 * (items**3 - items) - people * (same**2 - 1).sum()
-        if whole > 0:
-            found.append(float(12 * spread / whole))
-            pairs += people * (people - 1) // 2
-    if not found:
-        return Estimate(None)
-    return Estimate.of(float(np.mean(found)), bootstrap_mean(np.array(found)), len(found), pairs)
 
 
 # Intervals ----------------------------------------------------------------------------------
@@ -348,15 +295,16 @@ def each_person(rows) -> dict:
     `rows` are (unit, first, second, score in [0, 1] or None) of every two people on every unit;
     a person's value is the mean over their units of the mean over the others there.
     """
-    found: dict = defaultdict(lambda: defaultdict(list))
+    found: dict = defaultdict(dict)
     for unit, first, second, value in rows:
         if value is not None:
-            found[first][unit].append(value)
-            found[second][unit].append(value)
+            for person in (first, second):
+                total, n = found[person].get(unit, (0.0, 0))
+                found[person][unit] = (total + value, n + 1)
     estimates = {}
     for person, units in found.items():
-        means = np.array([float(np.mean(values)) for values in units.values()])
-        pairs = sum(map(len, units.values()))
+        sums = np.array(list(units.values()))
+        means, pairs = sums[:, 0] / sums[:, 1], int(sums[:, 1].sum())
         estimates[person] = Estimate.of(means.mean(), bootstrap_mean(means), len(means), pairs)
     return estimates
 

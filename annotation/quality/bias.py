@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .agreement import Z
+
 #: A judgment is too fast below this many robust standard deviations of log-seconds.
 TOO_FAST = -3.0
 #: A person is an outlier when their median lies beyond this many.
@@ -39,14 +41,15 @@ class Share:
 
 
 def share(k: int, n: int, expected: float = 0.5) -> Share:
-    """A share with Wilson's score interval (1927), by statsmodels; (0, 1) for n = 0."""
+    """A share with Wilson's score interval (1927); (0, 1) for n = 0."""
     if not 0 <= k <= n:
         raise ValueError(f"k must lie between 0 and n = {n}, got {k}")
     if n == 0:
         return Share(0, 0, 0.0, 1.0, expected)
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(int(k), int(n), method="wilson")
+    p, widened = k / n, Z**2 / n
+    middle = (p + widened / 2) / (1 + widened)
+    reach = Z * np.sqrt(p * (1 - p) / n + widened / (4 * n)) / (1 + widened)
+    low, high = max(0.0, middle - reach), min(1.0, middle + reach)
     return Share(int(k), int(n), float(low), float(high), expected)
 
 

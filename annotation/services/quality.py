@@ -15,7 +15,7 @@ from django.db.models import Count, Max
 from django.utils import timezone
 
 from annotation.models import Judgment, Project, Task
-from annotation.quality import agreement, bias, gold, reliability, spans
+from annotation.quality import agreement, bias, gold, rankings, reliability, spans
 from annotation.services import quality_rows, said_by
 from config.models import User
 
@@ -200,13 +200,14 @@ def _rankings(read, habits: _Habits) -> dict | None:
     rows = quality_rows.rankings(read)
     if not rows:
         return None
+    taus = rankings.taus(rows)
     habits.add(
         "listwise",
-        ((t, a, b, (tau + 1) / 2) for t, p in rows.items() for a, b, tau in agreement.taus(p)),
+        ((t, a, b, (tau + 1) / 2) for t, found in taus.items() for a, b, tau in found),
     )
     found = [
-        _measure("kendall-tau", "Kendall's tau-b", agreement.kendall_tau(rows)),
-        _measure("kendall-w", "Kendall's W", agreement.kendall_w(rows)),
+        _measure("kendall-tau", "Kendall's tau-b", rankings.mean_tau(taus)),
+        _measure("kendall-w", "Kendall's W", rankings.kendall_w(rows)),
     ]
     return {"name": "ranking", "measures": found, "values": {}, "couples": []}
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from krippendorff import alpha as library_alpha
 from sklearn.metrics import cohen_kappa_score
 
-from annotation.quality import agreement, spans
+from annotation.quality import agreement, rankings, spans
 from annotation.quality.labels import labels_of
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", section C: four observers,
@@ -142,19 +142,19 @@ def test_two_who_share_too_little_are_not_compared():
 def test_kendalls_tau_by_hand_and_for_a_ranking_turned_round():
     # One of six pairs of items is the other way round: (5 - 1) / 6.
     rows = {"task": {"a": [1, 2, 3, 4], "b": [1, 3, 2, 4]}}
-    assert agreement.kendall_tau(rows).value == pytest.approx(4 / 6)
+    assert rankings.kendall_tau(rows).value == pytest.approx(4 / 6)
     turned = {"task": {"a": [1, 2, 3], "b": [3, 2, 1]}}
-    assert agreement.kendall_tau(turned).value == pytest.approx(-1)
+    assert rankings.kendall_tau(turned).value == pytest.approx(-1)
     tied = {"task": {"a": [1, 1, 1], "b": [3, 2, 1]}}
-    assert agreement.kendall_tau(tied).value is None
+    assert rankings.kendall_tau(tied).value is None
 
 
 def test_kendalls_w_by_its_own_formula():
     # Column sums 5, 6, 7, 12 around 7.5: S = 29; W = 12 x 29 / (9 x (64 - 4)).
     rows = {"task": {"a": [1, 2, 3, 4], "b": [2, 1, 3, 4], "c": [2, 3, 1, 4]}}
-    assert agreement.kendall_w(rows).value == pytest.approx(12 * 29 / (9 * 60))
+    assert rankings.kendall_w(rows).value == pytest.approx(12 * 29 / (9 * 60))
     same = {"task": {who: [1, 2, 3] for who in "abc"}}
-    assert agreement.kendall_w(same).value == pytest.approx(1)
+    assert rankings.kendall_w(same).value == pytest.approx(1)
 
 
 def test_with_two_people_w_is_the_mean_of_one_and_spearmans_rho():
@@ -162,7 +162,7 @@ def test_with_two_people_w_is_the_mean_of_one_and_spearmans_rho():
 
     one, two = [1, 2, 3, 4, 5], [2, 1, 5, 3, 4]
     rho = spearmanr(one, two).statistic
-    w = agreement.kendall_w({"task": {"a": one, "b": two}}).value
+    w = rankings.kendall_w({"task": {"a": one, "b": two}}).value
     assert w == pytest.approx((1 + rho) / 2)
 
 

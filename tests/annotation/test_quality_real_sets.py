@@ -1,61 +1,19 @@
-"""The same figures by another route on crowd sets that carry annotators, and on a made-up one.
+"""Our figures beside the reference libraries', on crowd sets that carry annotators and on a
+made-up one.
 
 The sets are read where `../shared/data` lies beside the checkout; the made-up one is always there.
 """
 
-from collections import defaultdict
-
 import numpy as np
 import pytest
-from krippendorff import alpha as library_alpha
 from sklearn.metrics import cohen_kappa_score
 
-from annotation.quality import agreement, reliability
+from annotation.quality import agreement, rankings, reliability, spans
 from annotation.quality.labels import labels_of
-from tests.published import DATA, records
+from tests.annotation import crowd_sets, references
+from tests.annotation.crowd_sets import PRESENT, SETS
 
-
-def made_up():
-    rng = np.random.default_rng(5)
-    truth = rng.integers(0, 3, 300)
-    for n, value in enumerate(truth):
-        for who in rng.permutation(12)[: rng.integers(1, 6)]:
-            right = rng.random() < 0.45 + 0.04 * who
-            yield n, f"p{who}", str(value if right else rng.integers(0, 3))
-
-
-def pandalm():
-    for n, row in enumerate(records("pandalm_testset/testset-v1.jsonl.gz")):
-        for who in ("annotator1", "annotator2", "annotator3"):
-            yield n, who, str(row[who])
-
-
-def ukp():
-    for row in records("ukp_convarg_crowd/UKPConvArg1-full.jsonl.gz"):
-        for said in row["mTurkAssignments"]:
-            yield row["id"], said["turkID"], said["value"]
-
-
-def barzan():
-    for row in records("gal_crowd_gold/BarzanMozafari.labels.jsonl.gz"):
-        yield row["object"], row["worker"], row["label"]
-
-
-def dices():
-    for row in records("dices_safety/instances.jsonl.gz"):
-        if row["file"] == "dices_350_crowdsourced.json":
-            scores = row["annotations"]["safety"]["individual_human_scores"]
-            yield from ((row["id"], who, said) for who, said in enumerate(scores))
-
-
-SETS = {
-    "made_up": (made_up, None),
-    "pandalm_testset": (pandalm, "pandalm_testset"),
-    "ukp_convarg_crowd": (ukp, "ukp_convarg_crowd"),
-    "gal_crowd_gold": (barzan, "gal_crowd_gold"),
-    "dices_safety": (dices, "dices_safety"),
-}
-PRESENT = [name for name, (_, folder) in SETS.items() if folder is None or (DATA / folder).exists()]
+HAS_WMT = ["wmt23_sxs_mqm_ende"] if "wmt23_sxs_mqm_ende" in PRESENT else []
 
 
 @pytest.fixture(scope="module", params=PRESENT)
@@ -63,54 +21,69 @@ def labels(request):
     return labels_of(SETS[request.param][0]())
 
 
-def test_alpha_is_that_of_the_library_given_every_label(labels):
-    # The other way in: a matrix of people by units instead of counts.
-    matrix = np.full((len(labels.people), len(labels.units)), np.nan)
-    matrix[labels.person, labels.unit] = labels.value
-    theirs = library_alpha(reliability_data=matrix, level_of_measurement="nominal")
-    found = agreement.alpha(labels)
-    assert found.value == pytest.approx(theirs, abs=1e-12)
+@pytest.mark.parametrize("level", ["nominal", "ordinal"])
+def test_alpha_is_that_of_krippendorff_given_every_label(labels, level):
+    found = agreement.alpha(labels, level)
+    assert found.value == pytest.approx(references.alpha(labels, level), abs=1e-12)
     assert found.low < found.value < found.high
 
 
-def test_fleiss_is_that_of_its_formula(labels):
-    table = labels.counts()
-    sizes = table.sum(1)
-    usual = np.bincount(sizes[sizes > 1]).argmax()
-    table = table[sizes == usual].astype(float)
-    share = table.sum(0) / table.sum()
-    seen = ((table * (table - 1)).sum(1) / (usual * (usual - 1))).mean()
-    chance = (share**2).sum()
-    assert agreement.fleiss(labels).value == pytest.approx((seen - chance) / (1 - chance))
+def test_fleiss_is_that_of_statsmodels(labels):
+    found = agreement.fleiss(labels)
+    assert found.value == pytest.approx(references.fleiss(labels), abs=1e-12)
+    assert found.low < found.value < found.high
 
 
-def test_cohen_of_the_busiest_couple_is_that_of_scikit_learn(labels):
-    couple = max(agreement.cohen(labels), key=lambda c: c.kappa.units)
-    said = defaultdict(dict)
-    for unit, person, value in zip(labels.unit, labels.person, labels.value, strict=True):
-        said[labels.people[person]][unit] = value
-    one, two = said[couple.first], said[couple.second]
-    shared = sorted(set(one) & set(two))
-    theirs = cohen_kappa_score([one[u] for u in shared], [two[u] for u in shared])
-    assert couple.kappa.units == len(shared)
-    assert couple.kappa.value == pytest.approx(theirs)
+@pytest.mark.parametrize("weights", [None, "quadratic"])
+def test_cohen_of_the_busiest_couples_is_that_of_statsmodels_and_scikit_learn(labels, weights):
+    couples = sorted(agreement.cohen(labels, weights=weights), key=lambda c: -c.kappa.units)[:3]
+    assert couples
+    for couple in couples:
+        theirs = references.cohen(labels, couple.first, couple.second, weights)
+        assert couple.kappa.value == pytest.approx(theirs.kappa, abs=1e-12)
+        assert couple.kappa.low == pytest.approx(max(-1, theirs.kappa_low), abs=1e-9)
+        assert couple.kappa.high == pytest.approx(min(1, theirs.kappa_upp), abs=1e-9)
+    said = [
+        dict(zip(labels.unit[rows], labels.value[rows], strict=True))
+        for rows in (labels.person == labels.people.index(c) for c in (couple.first, couple.second))
+    ]
+    shared = sorted(set(said[0]) & set(said[1]))
+    lists = [[one[unit] for unit in shared] for one in said]
+    every = list(range(len(labels.values)))
+    assert couple.kappa.value == pytest.approx(
+        cohen_kappa_score(*lists, weights=weights, labels=every)
+    )
 
 
-def test_dawid_skene_is_a_plain_em_started_from_the_majority(labels):
-    counts = labels.counts().astype(float)
-    soft = counts / counts.sum(1, keepdims=True)
-    size = len(labels.values)
-    used = np.zeros((len(labels.people), size, 1), dtype=bool)
-    used[labels.person, labels.value] = True
-    for _ in range(12):
-        confusion = np.zeros((len(labels.people), size, size))
-        np.add.at(confusion, (labels.person, labels.value), soft[labels.unit])
-        confusion = np.where(used, np.maximum(confusion, 1e-10), 0.0)
-        confusion /= confusion.sum(1, keepdims=True)
-        logs = np.log(np.where(used, confusion, 1.0))
-        score = np.tile(np.log(soft.mean(0)), (len(labels.units), 1))
-        np.add.at(score, labels.unit, logs[labels.person, labels.value])
-        soft = np.exp(score - score.max(1, keepdims=True))
-        soft /= soft.sum(1, keepdims=True)
-    found = reliability.dawid_skene(labels, iterations=12, tolerance=-np.inf)
-    assert found.soft == pytest.approx(soft, abs=1e-8)
+def test_dawid_skene_is_crowd_kits(labels):
+    found = reliability.dawid_skene(labels)
+    assert found.method == "dawid-skene"
+    assert found.soft == pytest.approx(references.dawid_skene(labels), abs=1e-8)
+
+
+def test_mace_is_crowd_kits_where_labels_appear_in_order(labels):
+    few = labels.only(labels.unit < 400)  # crowd-kit takes a minute for all of some sets
+    ordered = references.in_order_of_appearance(few)
+    found = reliability.mace(ordered, restarts=1)
+    assert found.soft == pytest.approx(references.mace(ordered), abs=1e-7)
+
+
+@pytest.mark.parametrize("name", HAS_WMT)
+def test_rankings_and_marks_of_three_raters_are_those_of_scipy_and_krippendorff(name):
+    places = crowd_sets.wmt_rankings()
+    assert rankings.kendall_tau(places).value == pytest.approx(references.tau(places))
+    assert rankings.kendall_w(places).value == pytest.approx(references.concordance(places))
+    marks, lengths = crowd_sets.wmt_marks()
+    found = spans.character_alpha(marks, lengths)
+    assert found.value == pytest.approx(references.characters(marks, lengths), abs=1e-9)
+    assert found.low < found.value < found.high
+
+
+def test_tied_and_uneven_rankings_are_those_of_scipy():
+    rng = np.random.default_rng(2)
+    places = {
+        n: {who: rng.integers(1, 4, 5).tolist() for who in range(rng.integers(2, 5))}
+        for n in range(60)
+    }
+    assert rankings.kendall_tau(places).value == pytest.approx(references.tau(places))
+    assert rankings.kendall_w(places).value == pytest.approx(references.concordance(places))
