@@ -7,6 +7,8 @@ from feedback.present import message_json
 from feedback.services import (
     arena,
     generation,
+    handover,
+    handover_rules,
     images,
     leaderboard,
     love,
@@ -68,3 +70,10 @@ def weigh() -> int:
 def estimate_love() -> int:
     """Fit P[Love] again and average it by model."""
     return love.estimate_all()
+
+
+@shared_task
+def hand_over() -> int:
+    """Make tasks of the conversations that rules find; take back those that may not be used."""
+    handover.settle()
+    return handover_rules.run_all()

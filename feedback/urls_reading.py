@@ -1,14 +1,18 @@
-"""Researchers' pages and REST calls on conversations."""
+"""Researchers' pages and REST calls: the live board, and conversations."""
 
 from django.urls import path
 
 from feedback.api import reading as api
-from feedback.views import reading
+from feedback.api.board import BoardView
+from feedback.views import board, reading
 
 _PAGES = "console/<slug:slug>/conversations/"
 _REST = "api/projects/<slug:slug>/"
 
 urlpatterns = [
+    path("console/<slug:slug>/board/", board.live, name="board"),
+    path("console/<slug:slug>/board.csv", board.table, name="board-csv"),
+    path(f"{_REST}board/", BoardView.as_view(), name="api-board"),
     path(_PAGES, reading.conversations, name="conversations-read"),
     path(f"{_PAGES}preview/", reading.preview, name="handover-preview"),
     path(f"{_PAGES}send/", reading.send, name="handover-send"),

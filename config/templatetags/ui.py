@@ -70,3 +70,9 @@ def markdown(text: str) -> SafeString:
 def thin(value: float | int | None, digits: int = 0) -> str:
     """A number with thin spaces between thousands: 12345 -> 12 345; None -> an en dash."""
     return "–" if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+@register.filter
+def per_cent(share: float | None) -> str:
+    """A share as per cent with one decimal: 0.1234 -> 12.3 %; None -> an en dash."""
+    return "–" if share is None else f"{100 * share:.1f}\u202f%"

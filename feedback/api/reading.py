@@ -236,7 +236,7 @@ def _prepared_json(one: handover.Prepared) -> dict:
         "conversation": str(one.conversation.pk),
         "prompt": one.task.prompt,
         "candidates": [given.content for given in one.task.candidates],
-        "marks": dict(one.marks),
+        "marks": one.marks,
     }
 
 

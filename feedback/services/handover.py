@@ -49,7 +49,7 @@ class Prepared:
     task: TaskIn
     turns: list[tuple[str, Masked]]
     answers: list[tuple[Message, Masked]]
-    marks: Counter = field(default_factory=Counter)
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ def _send_one(
         task=Task.objects.get(project=target, external_id=external),
         rule=rule,
         by=by,
-        marks=dict(ready.marks),
+        marks=ready.marks,
     )
 
 
@@ -163,7 +163,7 @@ def prepare(found: Conversation, kind: str) -> Prepared:
     masker = Masker([one.text for one in messages], names=[one for one in names if one])
     turns = [(one["role"], masker.mask(one["content"])) for one in tree.prompt(focus.parent_id)]
     answers = _answers(tree, focus, masker, CANDIDATES.get(kind, (1, 1)))
-    marks = sum((one.counts for _, one in [*turns, *answers]), Counter())
+    marks = dict(sum((one.counts for _, one in [*turns, *answers]), Counter()))
     task = TaskIn(
         kind=kind,
         prompt=[{"role": role, "content": one.text} for role, one in turns],
@@ -178,7 +178,7 @@ def prepare(found: Conversation, kind: str) -> Prepared:
             )
             for message, masked in answers
         ],
-        metadata={"from": "chat", "marks": dict(marks)},
+        metadata={"from": "chat", "marks": marks},
     )
     return Prepared(found, task, turns, answers, marks)
 

@@ -117,7 +117,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
         "target": asked["target"],
         "kind": asked["kind"],
         "ready": ready,
-        "marks": sum(one.marks.total() for one in ready),
+        "marks": sum(sum(one.marks.values()) for one in ready),
         "left_out": left_out,
         "caveat": handover.CAVEAT,
     }
