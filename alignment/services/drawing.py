@@ -23,6 +23,7 @@ from alignment.services.records import (
     PARTS_OF,
     SCHEMAS,
     followup_row,
+    moment,
     place_of,
     reaction_row,
     rows_of,
@@ -114,6 +115,10 @@ class _Work:
             if kind in kinds:
                 counted.by_kind.setdefault(kind, type(counted.people)())
         units: dict[tuple, int] = {}
+        made_of: dict[str, list[str]] = {}
+        for kind in kinds:
+            for part in PARTS_OF[kind]:
+                made_of.setdefault(part, []).append(kind)
         with ExitStack() as stack:
             sinks = {
                 kind: stack.enter_context(parquet.Sink(self.folder / f"{kind}.raw", SCHEMAS[kind]))
@@ -125,7 +130,7 @@ class _Work:
                 for _, text, model in task.candidates:
                     counted.answer(text, model)
                 for said in task.said:
-                    for kind in kinds:
+                    for kind in _kinds_in(said, made_of):
                         for row in rows_of(task, said, kind, place):
                             sinks[kind].add(row)
                             outcome = _outcome(kind, row)
@@ -140,7 +145,8 @@ class _Work:
         parts = {part for kind in kinds for part in PARTS_OF[kind]}
         only, without = set(self.query["people"]), set(self.query["without"])
         sources, flagged = set(self.query["sources"]), self.query["flagged"]
-        withheld = feedback.withheld_judgments(project_ids=self.ids)
+        withheld = {str(pk) for pk in feedback.withheld_judgments(project_ids=self.ids)}
+        since = moment(self.since) if self.since else ""
         left = self.drawn.gathering.left_out
 
         def why_not(said) -> str:
@@ -148,7 +154,7 @@ class _Work:
                 return "consent withheld"
             if (only and said.annotator not in only) or said.annotator in without:
                 return "other people"
-            if self.since and said.created_at < self.since:
+            if said.created_at < since:
                 return "said before"
             if said.flags and not flagged:
                 return "flagged"
@@ -240,6 +246,13 @@ class _Work:
     def _followups(self) -> Iterator[tuple]:
         for record in feedback.followups(project_ids=self.ids, until=self.until):
             yield record, followup_row(record, self.share)
+
+
+def _kinds_in(said, made_of: dict[str, list[str]]) -> list[str]:
+    """The kinds of a judgment's typed rows, each once."""
+    if len(said.parts) == 1:
+        return made_of.get(next(iter(said.parts)), [])
+    return list(dict.fromkeys(kind for part in said.parts for kind in made_of.get(part, ())))
 
 
 def _hear(words: dict[str, Words], units: dict[tuple, int], task, said) -> None:

@@ -25,7 +25,10 @@ _COMMON = {
     "tr": "ve bir bu için ne nasıl ile de da mi çok ben olarak var daha gibi en değil",
 }
 _WORDS = {language: frozenset(words.split()) for language, words in _COMMON.items()}
-_SEEN = 400
+_SEEN = 300
+
+
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def language_of(text: str) -> str:
@@ -35,7 +38,7 @@ def language_of(text: str) -> str:
         for language, script in _SCRIPTS:
             if len(script.findall(text)) * 4 > len(text.replace(" ", "")):
                 return language
-    words = re.findall(r"[^\W\d_]+", text.lower())
-    scores = {language: sum(w in known for w in words) for language, known in _WORDS.items()}
-    best = max(scores, key=lambda language: scores[language])
-    return best if scores[best] else "other"
+    words = set(_WORD.findall(text.lower()))
+    scores = [(len(words & known), language) for language, known in _WORDS.items()]
+    most = max(count for count, _ in scores)
+    return next(language for count, language in scores if count == most) if most else "other"

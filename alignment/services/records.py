@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import orjson
 import pyarrow as pa
 
 _HEAD = [
@@ -166,7 +167,10 @@ def split_of(prompt_hash: str, eval_share: float) -> str:
 
 def prompt_json(prompt: Any) -> str:
     """A prompt as the one JSON string that all its rows share."""
-    return json.dumps(prompt, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    try:
+        return orjson.dumps(prompt, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # a number beyond 64 bits
+        return json.dumps(prompt, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def moment(value: datetime) -> str:
@@ -188,13 +192,10 @@ def place_of(prompt: Any, prompt_hash: str, eval_share: float) -> Place:
 
 def rows_of(task, said, kind: str, place: Place) -> Iterator[tuple]:
     """The rows that one judgment on a task gives in the file of a kind."""
-    parts = [part for name in PARTS_OF[kind] for part in said.parts.get(name, ())]
-    if not parts:
-        return
     source = {"vote": "vote", "review": "review"}.get(said.source, "human")
     head = (
-        str(said.judgment_id), str(task.task_id), said.annotator, source,
-        *place, 1.0, moment(said.created_at),
+        said.judgment_id, str(task.task_id), said.annotator, source,
+        *place, 1.0, said.created_at,
     )  # fmt: skip
     yield from _MAKERS[kind](head, task, said)
 
