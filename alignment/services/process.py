@@ -97,6 +97,8 @@ class Trainer:
             self._process.wait()
 
     def _signal(self, signum: signal.Signals) -> None:
+        if self._process.poll() is not None:
+            return  # its number may be another process's by now
         if self._process.pid is None:  # its nursery is still reading the libraries
             end_nursery()
             return

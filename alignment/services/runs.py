@@ -229,9 +229,12 @@ def _heart(run: Run) -> Iterator[None]:
         mine = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING, worker=run.worker)
         try:
             while not done.wait(HEART_SECONDS):
-                mine.update(heartbeat_at=timezone.now())
-        except DatabaseError:
-            logger.warning("The heartbeat of run %s stopped.", run.pk, exc_info=True)
+                try:
+                    mine.update(heartbeat_at=timezone.now())
+                except DatabaseError:
+                    # One beat is lost, not the heart: the next is tried on a new connection.
+                    logger.warning("A heartbeat of run %s was lost.", run.pk, exc_info=True)
+                    connection.close()
         finally:
             connection.close()
 
