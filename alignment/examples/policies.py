@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alignment.trainer.logprobs import LogProbs, build_trees
+from alignment.trainer.logprobs import LogProbs
 from alignment.trainer.modeling import Policy, load_policy
 from alignment.trainer.tokenise import ChatTokenizer
 from inference.starter import WEIGHTS
@@ -44,7 +44,7 @@ class Student:
 
     def logps(self, rows: Sequence[tuple[list[int], list[int]]]) -> Tensor:
         """Summed log-probabilities `(N,)` with gradient; the prompt is read once."""
-        trees, places = build_trees(rows, self.engine.share)
+        trees, places = self.engine.trees(rows)
         sums = self.engine.sums(self.engine.pack(trees))
         starts = torch.tensor([0, *[len(t.answers) for t in trees]]).cumsum(0)
         return sums[torch.tensor([int(starts[t]) + k for t, k in places])]

@@ -33,7 +33,7 @@ class Objective:
     tensors taken by keyword, `method` the row of the method catalogue, `source` paper and equation,
     `reference` what the tests compare with. `fresh`: needs samples of the present policy.
     `surrogate`: only the gradient is meant, the value is no objective. `batchwise`: losses depend
-    on the other rows of the batch, so a batch may not be split.
+    on the other rows of the batch, which is therefore judged whole.
     """
 
     name: str
@@ -55,13 +55,18 @@ class Objective:
         return any(n.startswith("ref_") for n in self.needs)
 
     @property
+    def needs_last(self) -> bool:
+        """Whether log-probabilities of the last iterate, the policy that sampled, are read."""
+        return any(n.startswith(("last_", "old_")) for n in self.needs)
+
+    @property
     def needs_scores(self) -> bool:
         """Whether rewards, graded labels, margins or win rates are read."""
         return not SCORES.isdisjoint(self.needs)
 
     @property
     def needs_tokens(self) -> bool:
-        """Whether values of single tokens are read, `(P, T)`, rather than sums over answers."""
+        """Whether values of single tokens are read rather than sums over answers."""
         return any("token_logps" in n for n in self.needs)
 
     @property

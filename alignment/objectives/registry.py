@@ -19,7 +19,8 @@ of K answers, T tokens, masks True = keep:
     rate                       (P,) share of liked answers to the row's prompt
     advantages                 (P,) reward minus the prompt's value
     logps, ref_logps, scores, mask, tokens   (B, K) for lists; sample_logps of the sampling policy
-    *_token_logps, *_mask      (P, T) values of single tokens
+    *_token_logps, *_mask      (P, T) values of single tokens; (B, K, T) and token_mask for lists
+    old_*                      the same under the policy that sampled
     scope                      (P,) 0 in scope, 1 near, 2 outside
     labels, head_mask          (H, P) per objective
 """
@@ -54,11 +55,7 @@ def names(inputs: str | None = None) -> list[str]:
 
 
 def trainable(supplied: Mapping[str, Set[str]]) -> list[str]:
-    """Names of the objectives a caller can run that supplies these tensors for each kind of input
-    and splits batches.
+    """Names of the objectives a caller can run that supplies these tensors for each kind of
+    input.
     """
-    return [
-        o.name
-        for o in _ALL
-        if o.inputs in supplied and supplied[o.inputs].issuperset(o.needs) and not o.batchwise
-    ]
+    return [o.name for o in _ALL if o.inputs in supplied and supplied[o.inputs].issuperset(o.needs)]

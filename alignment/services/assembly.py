@@ -11,6 +11,7 @@ from django.conf import settings
 
 from alignment.errors import RunFailed, TooLittleData
 from alignment.models import Round, Run
+from alignment.objectives import registry
 from alignment.services import files, gating, parquet, pool, snapshots
 from inference.models import ModelVersion
 
@@ -109,7 +110,29 @@ def _sample(run: Run, data: Path) -> dict[str, Any]:
     }
 
 
+#: Which of a snapshot's files an objective reads that does not read pairs.
+_OF_SNAPSHOT = {"unpaired": "reaction", "lists": "ranking", "text": "demonstration"}
+
+
+def _other(run: Run, kind: str) -> dict[str, Any]:
+    """What a policy is optimised on where that is not pairs: a round's scored samples as lists,
+    else a file of the snapshot.
+    """
+    if run.round_id and kind in ("lists", "samples"):
+        path = artefact_of(run.round, "sample") / "samples.parquet"
+    elif kind in _OF_SNAPSHOT:
+        path = snapshots.folder_of(run.snapshot) / f"{_OF_SNAPSHOT[kind]}.parquet"
+    else:
+        raise TooLittleData(f"The objective reads {kind}, which no snapshot holds.")
+    if not path.exists() or not parquet.count(path):
+        raise TooLittleData(f"The objective reads {kind}, and there is no {path.stem} record.")
+    return {kind: str(path.resolve())}
+
+
 def _policy(run: Run, data: Path) -> dict[str, Any]:
+    objective = run.config.get("params", {}).get("objective", "dpo")
+    if (kind := registry.get(objective).inputs) != "pairs":
+        return {"model": model_folder(run.base), **_other(run, kind)}
     folder = snapshots.folder_of(run.snapshot)
     path = folder / "pairs.parquet"
     judged: Iterable[dict[str, Any]] = parquet.read(path) if path.exists() else ()

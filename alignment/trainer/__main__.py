@@ -81,7 +81,9 @@ def execute(folder: Path, force: bool = False, listen: bool = False) -> int:
     try:
         run = load_run(folder)
         report["task"] = run["task"]
-        context = Context(folder, run, Progress(folder / "progress.jsonl", rank == 0), rank, world)
+        bar = listen and sys.stderr.isatty()
+        progress = Progress(folder / "progress.jsonl", rank == 0, bar)
+        context = Context(folder, run, progress, rank, world)
         if listen:
             context.listen()
         context.progress.write("start", 0, 1, task=run["task"])

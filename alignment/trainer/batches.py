@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,29 +16,55 @@ from .generate import stable_seed
 from .schema import FieldError
 from .tokenise import ChatTokenizer
 
+Sequence_ = tuple[list[int], list[int]]
+#: An answer that is read for an estimate and never trained on.
+MISMATCH = "mismatch"
+
 
 @dataclass
 class Item:
-    """One training row: its prompt, its answers (two for a pair, one and a mismatched one
-    unpaired), its label.
+    """One training row: a prompt and its K answers (two of a pair, one unpaired), further sequences
+    by name, and what is known about them.
     """
 
     prompt: list[int]
     answers: list[list[int]]
-    weight: float
-    soft_label: float
-    margin: float
-    split: str
-    prompt_hash: str
+    weight: float = 1.0
+    split: str = "train"
+    prompt_hash: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, Sequence_] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
         """Positions a forward pass reads at most, the prompt shared."""
-        return len(self.prompt) + sum(len(a) for a in self.answers)
+        total = len(self.prompt) + sum(len(a) for a in self.answers)
+        for name, (prompt, answer) in self.others.items():
+            if name != MISMATCH:
+                total += len(answer) + (0 if prompt is self.prompt else len(prompt))
+        return total
 
-    def sequences(self) -> list[tuple[list[int], list[int]]]:
-        """(prompt, answer) of every answer."""
-        return [(self.prompt, a) for a in self.answers]
+    def sequences(self, apart: bool = True) -> list[Sequence_]:
+        """(prompt, answer) of every answer, then of the others; with `apart` also those that are
+        never trained on, which come last.
+        """
+        others = [s for name, s in self.others.items() if name != MISMATCH]
+        if apart and MISMATCH in self.others:
+            others.append(self.others[MISMATCH])
+        return [(self.prompt, a) for a in self.answers] + others
+
+    def place(self, role: int | str) -> int | None:
+        """Index in `sequences` of an answer or of a named sequence; None where there is none."""
+        if isinstance(role, int):
+            return role if role < len(self.answers) else None
+        names = [n for n in self.others if n != MISMATCH]
+        if role == MISMATCH:
+            return len(self.answers) + len(names)
+        return len(self.answers) + names.index(role) if role in names else None
+
+    def key(self) -> tuple:
+        """Everything a checkpoint of a run on this row depends on."""
+        return (self.prompt, self.answers, self.weight, self.split, self.values, self.others)
 
 
 def make_items(
@@ -49,58 +75,80 @@ def make_items(
     kind = objective.inputs
     for index, row in enumerate(rows.rows):
         try:
-            prompt = chat.prompt(row["messages"])
+            items.append(_item(row, chat))
         except BadRow as error:
             refused.append(f"row {index}: {error}")
             continue
-        if kind == "pairs":
-            answers = [_answer(chat, row, side, prompt) for side in ("chosen", "rejected")]
-            soft = row["soft_label"]
-            if answers[0] == answers[1]:
-                refused.append(f"row {index}: both answers are the same after truncation")
-                continue
-            margin = row["margin"] if row["margin"] is not None else row["strength"]
-            if "margin" in objective.needs and params["objective_params"]["alpha"]:
-                if margin is None:
-                    raise FieldError("pairs", f"row {index} has no margin or strength for odpo")
-                if margin <= 0:
-                    refused.append(f"row {index}: the margin is not above 0")
-                    continue
-        else:
-            answers = [chat.answer(row["completion"], len(prompt))]
-            soft, margin = float(row["label"]), None
-        items.append(
-            Item(
-                prompt,
-                answers,
-                row["weight"],
-                soft,
-                1.0 if margin is None else margin,
-                row["split"],
-                row["prompt_hash"],
-            )
-        )
+        if "margin" in objective.needs and not _margin(items[-1], params, index):
+            refused.append(f"row {index}: the margin is not above 0")
+            items.pop()
     if refused:
         context.warnings.append(f"{kind}: left out {len(refused)} rows: " + "; ".join(refused[:20]))
-    if kind == "unpaired":
-        _mismatch(items)
+    if "kl" in objective.needs:
+        for item, other in zip(items, items[1:] + items[:1], strict=True):
+            # The answer of another row, for KTO's estimate of the KL; fixed for the run.
+            item.others[MISMATCH] = (item.prompt, other.answers[0])
     return items
 
 
-def _answer(chat: ChatTokenizer, row: dict, side: str, prompt: list[int]) -> list[int]:
-    ids = row[f"{side}_ids"]
+def _item(row: dict, chat: ChatTokenizer) -> Item:
+    prompt = chat.prompt(row["messages"])
+    answers, values = [], dict(row["values"])
+    for at, (text, ids) in enumerate(row["answers"]):
+        answers.append(_answer(chat, text, ids, len(prompt)))
+        if at in row.get("rewards", {}):
+            values[f"token_rewards_{at}"] = _rewards(
+                chat, row["rewards"][at], text, len(answers[-1])
+            )
+    if len(answers) == 2 and answers[0] == answers[1]:
+        raise BadRow("both answers are the same after truncation")
+    others = {}
+    for name, text in row.get("others", {}).items():
+        own = prompt
+        if name == "rationale":
+            own = chat.prompt(_asked_why(row))
+        others[name] = (own, chat.answer(text, len(own)))
+    return Item(prompt, answers, row["weight"], row["split"], row["prompt_hash"], values, others)
+
+
+def _answer(chat: ChatTokenizer, text: str, ids: list[int] | None, prompt: int) -> list[int]:
     if ids is not None and max(ids) < len(chat.tokenizer) and min(ids) >= 0:
-        return chat.fit(ids, len(prompt))
-    return chat.answer(row[side], len(prompt))
+        return chat.fit(ids, prompt)
+    return chat.answer(text, prompt)
 
 
-def _mismatch(items: list[Item]) -> None:
-    """Give every unpaired row the answer of another row, for KTO's estimate of the KL; fixed for
-    the run.
-    """
-    own = [item.answers[0] for item in items]
-    for index, item in enumerate(items):
-        item.answers.append(own[(index + 1) % len(own)])
+def _rewards(chat: ChatTokenizer, given: tuple[str, list], text: str, n: int) -> list[float]:
+    """A value for each of an answer's n tokens, from values by token or from spans of the text."""
+    form, found = given
+    if form == "tokens":
+        if len(found) not in (n, n - 1):
+            raise BadRow(f"{len(found)} token rewards for {n} tokens")
+        return [*found, 0.0][:n]
+    out = [0.0] * n
+    for at, (start, end) in enumerate(chat.offsets(text)[:n]):
+        out[at] = sum(s["value"] for s in found if start < s["end"] and end > s["start"])
+    return out
+
+
+def _asked_why(row: dict) -> list[dict[str, str]]:
+    """The prompt with both answers and the question which rationales answer (arXiv 2407.14477)."""
+    (better, _), (worse, _) = row["answers"]
+    question = f"First answer: {better}\nSecond answer: {worse}\nWhy is the first answer better?"
+    *before, last = row["messages"]
+    if last["role"] != "user":
+        return [*row["messages"], {"role": "user", "content": question}]
+    return [*before, {"role": "user", "content": f"{last['content']}\n\n{question}"}]
+
+
+def _margin(item: Item, params: dict[str, Any], index: int) -> bool:
+    """Whether a row's margin can be used; an objective that gives it no weight needs none."""
+    margin = item.values["margin"]
+    if params["objective_params"].get("alpha", 1.0):
+        if margin is None:
+            raise FieldError("pairs", f"row {index} has no margin or strength for odpo")
+        return margin > 0
+    item.values["margin"] = 1.0 if margin is None else margin
+    return True
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> list[int]:
@@ -128,9 +176,3 @@ def micro_batches(items: Sequence[Item], budget: int, padded: bool = True) -> li
             groups.append([i])
             longest = read = tokens
     return groups
-
-
-def column(items: Sequence[Item], indices: Sequence[int], name: str, device: str) -> torch.Tensor:
-    """A number of each chosen row, `(P,)` float32."""
-    values = [getattr(items[i], name) for i in indices]
-    return torch.tensor(values, dtype=torch.float32, device=device)

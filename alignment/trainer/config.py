@@ -13,6 +13,7 @@ from typing import Any
 from alignment.objectives import registry
 from alignment.stats.gate import Gate
 
+from .contract import SUPPLIED
 from .schema import Field, FieldError, check
 
 COMMON: dict[str, Field] = {
@@ -23,6 +24,9 @@ COMMON: dict[str, Field] = {
     "cache": Field(str, "cache"),
     "params": Field(dict, {}),
 }
+#: Places numbers may go besides progress.jsonl, through accelerate.
+TRACKERS = ("tensorboard",)
+FOLDERS = ("model", "base_model", "reference", "last", "baseline", "reward_model")
 PATH = Field(str)
 OPTIONAL_PATH = Field(str, None, null=True)
 
@@ -53,22 +57,18 @@ def _patterns(name: str, value: list) -> list[str]:
     return value
 
 
+def _trackers(name: str, value: list) -> list[str]:
+    for one in value:
+        if one not in TRACKERS:
+            raise FieldError(name, f"holds {one!r}; known: {', '.join(TRACKERS)}")
+    return value
+
+
 def _betas(name: str, value: list) -> list[float]:
     if len(value) != 2 or not all(isinstance(b, int | float) and 0 <= b < 1 for b in value):
         raise FieldError(name, f"must be two numbers from 0 to below 1, got {value!r}")
     return [float(b) for b in value]
 
-
-#: Tensors the policy task computes, by kind of input: it runs every objective these suffice for.
-SUPPLIED: dict[str, frozenset[str]] = {
-    "pairs": frozenset(
-        {
-            *("chosen", "rejected", "ref_chosen", "ref_rejected"),
-            *("chosen_tokens", "rejected_tokens", "soft_label", "margin"),
-        }
-    ),
-    "unpaired": frozenset({"logps", "ref_logps", "label", "kl"}),
-}
 
 LORA: dict[str, Field] = {
     "r": Field(int, 16, low=1, high=1024),
@@ -91,11 +91,9 @@ INPUTS: dict[str, dict[str, Field]] = {
         "model": PATH,
         "reference": OPTIONAL_PATH,
         "base_model": OPTIONAL_PATH,
-        "pairs": OPTIONAL_PATH,
-        "unpaired": OPTIONAL_PATH,
+        "last": OPTIONAL_PATH,
+        **dict.fromkeys(SUPPLIED, OPTIONAL_PATH),
         "prompts": OPTIONAL_PATH,
-        "harms": OPTIONAL_PATH,
-        "regression": OPTIONAL_PATH,
     },
     "evaluate": {
         "kind": Field(str, choices=("reward", "policy")),
@@ -106,6 +104,8 @@ INPUTS: dict[str, dict[str, Field]] = {
         "reference": OPTIONAL_PATH,
         "base_model": OPTIONAL_PATH,
         "prompts": OPTIONAL_PATH,
+        "harms": OPTIONAL_PATH,
+        "regression": OPTIONAL_PATH,
     },
 }
 
@@ -158,6 +158,7 @@ PARAMS: dict[str, dict[str, Field]] = {
         "kl_budget": Field(float, None, null=True, above=0.0),
         "checkpoint_every": Field(int, 50, low=1),
         "keep_checkpoints": Field(int, 2, low=1),
+        "trackers": Field(list, [], then=_trackers),
     },
     "evaluate": {
         "split": Field(str, "eval", choices=("eval", "train", "all")),
@@ -246,7 +247,7 @@ def load_run(run_dir: Path) -> dict[str, Any]:
             raise FieldError(key, "must be a path")
         target = Path(run[key])
         target = target if target.is_absolute() else run_dir / target
-        folder = key in ("model", "base_model", "reference", "baseline", "reward_model")
+        folder = key in FOLDERS
         if folder and not target.is_dir():
             raise FieldError(key, f"folder not found: {run[key]}")
         if not folder and not target.is_file():

@@ -91,7 +91,8 @@ def held_out(key: str, share: float = 0.2) -> bool:
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
-def _number(row: dict, key: str, default: float | None, low: float, high: float) -> float | None:
+def number(row: dict, key: str, default: float | None, low: float, high: float) -> float | None:
+    """A finite number of a row within bounds, or the default; `BadRow` says what is wrong."""
     value = row.get(key)
     if value is None:
         return default
@@ -102,14 +103,16 @@ def _number(row: dict, key: str, default: float | None, low: float, high: float)
     return float(value)
 
 
-def _text(row: dict, key: str) -> str:
+def text_of(row: dict, key: str) -> str:
+    """The text of a cell; `BadRow` where it holds none."""
     value = row.get(key)
     if not isinstance(value, str):
         raise BadRow(f"{key} is not text")
     return value
 
 
-def _common(row: dict) -> dict[str, Any]:
+def common(row: dict) -> dict[str, Any]:
+    """What every row has: messages, prompt_hash, group, split."""
     messages = parse_prompt(row.get("prompt"))
     out = {"messages": messages, "prompt_hash": row.get("prompt_hash") or prompt_hash(messages)}
     out["group"] = str(row["group"]) if row.get("group") is not None else None
@@ -117,17 +120,18 @@ def _common(row: dict) -> dict[str, Any]:
     return out
 
 
-def _preference(row: dict) -> dict[str, Any]:
-    out = _common(row)
-    out["chosen"], out["rejected"] = _text(row, "chosen"), _text(row, "rejected")
+def preference(row: dict) -> dict[str, Any]:
+    """A row of a preference file, checked."""
+    out = common(row)
+    out["chosen"], out["rejected"] = text_of(row, "chosen"), text_of(row, "rejected")
     if out["chosen"] == out["rejected"]:
         raise BadRow("both answers are the same")
-    out["weight"] = _number(row, "weight", 1.0, 0.0, 1e6)
+    out["weight"] = number(row, "weight", 1.0, 0.0, 1e6)
     if out["weight"] == 0.0:
         raise BadRow("weight is zero")
-    out["soft_label"] = _number(row, "soft_label", 1.0, 0.0, 1.0)
-    out["strength"] = _number(row, "strength", None, 0.0, 100.0)
-    out["margin"] = _number(row, "margin", None, -1e9, 1e9)
+    out["soft_label"] = number(row, "soft_label", 1.0, 0.0, 1.0)
+    out["strength"] = number(row, "strength", None, 0.0, 100.0)
+    out["margin"] = number(row, "margin", None, -1e9, 1e9)
     out["source"] = str(row.get("source") or "human")
     for key in ("chosen_ids", "rejected_ids"):
         ids = row.get(key)
@@ -136,29 +140,35 @@ def _preference(row: dict) -> dict[str, Any]:
 
 
 def _unpaired(row: dict) -> dict[str, Any]:
-    out = _common(row)
-    out["completion"] = _text(row, "completion")
+    out = common(row)
+    out["completion"] = text_of(row, "completion")
     label = row.get("label")
     if label is None or label not in (0, 1):
         raise BadRow("label is not true or false")
     out["label"] = bool(label)
-    out["weight"] = _number(row, "weight", 1.0, 0.0, 1e6)
+    out["weight"] = number(row, "weight", 1.0, 0.0, 1e6)
     if out["weight"] == 0.0:
         raise BadRow("weight is zero")
     return out
 
 
 def _prompt(row: dict) -> dict[str, Any]:
-    out = _common(row)
+    out = common(row)
     if row.get("prompt_id") is None:
         raise BadRow("prompt_id is missing")
     out["prompt_id"] = str(row["prompt_id"])
     return out
 
 
-def _read(
-    name: str, path: Path, required: tuple[str, ...], convert: Callable[[dict], dict]
-) -> Rows:
+def note_dropped(rows: Rows, reason: str) -> None:
+    """Count a row that is left out; the first reasons are listed."""
+    rows.n_dropped += 1
+    if len(rows.dropped) < LISTED:
+        rows.dropped.append(reason)
+
+
+def read(name: str, path: Path, required: tuple[str, ...], convert: Callable[[dict], dict]) -> Rows:
+    """The usable rows of a Parquet file; `FieldError` where a column is missing or none is left."""
     try:
         table = read_table(path)
     except ValueError as error:
@@ -171,16 +181,14 @@ def _read(
         try:
             result.rows.append(convert(row))
         except BadRow as error:
-            result.n_dropped += 1
-            if len(result.dropped) < LISTED:
-                result.dropped.append(f"row {index}: {error}")
+            note_dropped(result, f"row {index}: {error}")
     if not result.rows:
         reason = f"; {result.dropped[0]}" if result.dropped else ""
         raise FieldError(name, f"{path.name} has no usable row{reason}")
     return result
 
 
-def _split(result: Rows) -> Rows:
+def split_rows(result: Rows) -> Rows:
     """Give every row `train` or `eval`: as stated, else by prompt hash if no row of the file says
     `eval`.
     """
@@ -197,17 +205,17 @@ def read_preferences(name: str, path: Path) -> Rows:
     """Preference rows: messages, chosen, rejected, weight, soft_label, strength, margin, source,
     split, ...
     """
-    return _split(_read(name, path, ("prompt", "chosen", "rejected"), _preference))
+    return split_rows(read(name, path, ("prompt", "chosen", "rejected"), preference))
 
 
 def read_unpaired(name: str, path: Path) -> Rows:
     """Rows of single answers: messages, completion, label, weight, split."""
-    return _split(_read(name, path, ("prompt", "completion", "label"), _unpaired))
+    return split_rows(read(name, path, ("prompt", "completion", "label"), _unpaired))
 
 
 def read_prompts(name: str, path: Path) -> Rows:
     """Prompt rows: prompt_id (unique), messages, prompt_hash, group."""
-    result = _read(name, path, ("prompt_id", "prompt"), _prompt)
+    result = read(name, path, ("prompt_id", "prompt"), _prompt)
     seen: set[str] = set()
     for row in result.rows:
         if row["prompt_id"] in seen:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,13 +89,19 @@ def _sync_folder(path: Path) -> None:
         os.close(handle)
 
 
+#: Numbers a bar shows.
+SHOWN = ("loss", "accuracy", "kl", "tokens_per_s")
+
+
 class Progress:
     """Appends one JSON object a line to `progress.jsonl`, flushed; `enabled` False (other ranks)
-    writes nothing.
+    writes nothing. On a terminal the same is shown as a bar on standard error.
     """
 
-    def __init__(self, path: Path, enabled: bool = True) -> None:
+    def __init__(self, path: Path, enabled: bool = True, bar: bool = False) -> None:
         self._file = path.open("a", encoding="utf-8") if enabled else None
+        self._bar: Any = None
+        self._bars = bar and enabled
 
     def write(self, phase: str, step: int, total: int, **numbers: Any) -> None:
         """Add one line."""
@@ -104,9 +111,25 @@ class Progress:
         line.update({k: _short(v) for k, v in plain(numbers).items() if v is not None})
         self._file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
         self._file.flush()
+        if self._bars:
+            self._draw(phase, step, total, line)
+
+    def _draw(self, phase: str, step: int, total: int, line: dict[str, Any]) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None or self._bar.desc.rstrip(": ") != phase or self._bar.total != total:
+            if self._bar is not None:
+                self._bar.close()
+            self._bar = tqdm(total=total, desc=phase, file=sys.stderr, dynamic_ncols=True)
+        shown = {k: f"{line[k]:.4g}" for k in SHOWN if isinstance(line.get(k), int | float)}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(step - self._bar.n)
 
     def close(self) -> None:
         """Close the file."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
         if self._file is not None:
             self._file.close()
             self._file = None

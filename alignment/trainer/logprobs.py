@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +81,8 @@ class Packed:
     n_answers: int
     tokens: int
     layout: Layout | None = None
+    #: Where every sequence is read by itself: those, in order; ids and positions are the first's.
+    singles: list[Packed] = field(default_factory=list)
 
 
 def pack(trees: Sequence[Tree], device: str = "cpu") -> Packed:
@@ -161,56 +164,87 @@ def pad(trees: Sequence[Tree], device: str = "cpu") -> Packed:
     )
 
 
+@dataclass
+class Reading:
+    """What a batch was read as: log-probability of each answer token `(N,)` or, under several
+    heads, `(H, N)`; the state that predicts it `(N, D)`, where the head is applied to states.
+    """
+
+    logps: Tensor
+    states: Tensor | None = None
+
+
+def one_by_one(trees: Sequence[Tree], device: str = "cpu") -> Packed:
+    """Trees of one answer each, every one read by itself under the mask the model makes of its
+    own.
+    """
+    parts = [pad([tree], device) for tree in trees]
+    sizes = torch.tensor([len(p.targets) for p in parts], device=device)
+    return Packed(
+        parts[0].ids,
+        parts[0].positions,
+        None,
+        torch.arange(int(sizes.sum()), device=device),
+        torch.cat([p.targets for p in parts]),
+        torch.repeat_interleave(torch.arange(len(parts), device=device), sizes),
+        len(parts),
+        sum(p.tokens for p in parts),
+        singles=parts,
+    )
+
+
 class LogProbs:
     """Computes answers' log-probabilities; which short cuts are exact for this model is probed, not
-    assumed.
+    assumed. Sequences longer than a model's attention window are read one by one, since a mask for
+    several of them would take the place of the window's own.
     """
 
     def __init__(self, lm: nn.Module, device: str = "cpu", dtype: str = "float32") -> None:
         self.lm, self.device = lm, device
         self.autocast = dtype == "bfloat16"
+        self.window = window(lm.config)
         self.share = False
         self.packs = False
-        self.alone = False
         self.direct_head = False
         self.notes: list[str] = []
 
     def like(self, other: LogProbs) -> LogProbs:
         """Take over the short cuts another engine found exact for the same architecture."""
         self.direct_head, self.share = other.direct_head, other.share
-        self.alone = other.alone
         if other.packs:
             install(self.lm)
             self.packs = True
         return self
 
+    def trees(
+        self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> tuple[list[Tree], list[tuple[int, int]]]:
+        """Trees of sequences as this model may read them, and the place of each sequence."""
+        return build_trees(sequences, self.share and not self._beyond(sequences))
+
     def pack(self, trees: Sequence[Tree]) -> Packed:
         """Trees as this model reads them."""
+        if self._beyond([(t.prompt, a) for t in trees for a in t.answers]):
+            return one_by_one(trees, self.device)
         return (pack if self.packs else pad)(trees, self.device)
+
+    def _beyond(self, sequences: Sequence[tuple[Sequence[int], Sequence[int]]]) -> bool:
+        """Whether the model's attention window hides the start of any of these from its end."""
+        if self.window is None or max(len(p) + len(a) for p, a in sequences) <= self.window:
+            return False
+        note = f"this model sees {self.window} tokens back: longer sequences are read one by one"
+        if note not in self.notes:
+            self.notes.append(note)
+        return True
 
     def batches(self, trees: Sequence[Tree], budget: int) -> list[list[int]]:
         """Indices of trees in batches of at most `budget` positions as this model reads them."""
-        return tree_batches(trees, 1 if self.alone else budget, padded=not self.packs)
+        return tree_batches(trees, budget, padded=not self.packs)
 
-    def probe(
-        self,
-        prompt: Sequence[int],
-        answers: Sequence[Sequence[int]],
-        share: bool,
-        longest: int = 0,
-    ) -> None:
+    def probe(self, prompt: Sequence[int], answers: Sequence[Sequence[int]], share: bool) -> None:
         """Compare the short cuts with the plain computation on one example; keep those that agree
         to 1e-3 a token.
-
-        `longest` is the longest sequence to come: a model with a shorter attention window reads
-        each answer by itself, since no example of less length would show what the window hides.
         """
-        narrow = window(self.lm.config)
-        if narrow is not None and longest > narrow:
-            # A mask for several sequences would take the place of the window's own.
-            share, self.alone = False, True
-            self.notes.append(f"the prompt cannot be shared: this model sees {narrow} tokens back")
-        packs = share or narrow is None
         prompt = tuple(prompt)
         answers = [tuple(a) for a in answers]
         plain = []
@@ -225,9 +259,9 @@ class LogProbs:
         want = torch.cat(plain)
         autocast, self.autocast = self.autocast, False
         before = getattr(self.lm.config, "_attn_implementation", None)
-        for name in ("direct_head", *["packs"] * packs, *["share"] * share):
+        for name in ("direct_head", "packs", *["share"] * share):
             setattr(self, name, True)
-            trees, _ = build_trees([(prompt, a) for a in answers], self.share)
+            trees, _ = self.trees([(prompt, a) for a in answers])
             try:
                 if name == "packs":
                     install(self.lm)
@@ -254,12 +288,19 @@ class LogProbs:
         """Log-probability of every answer token `(N,)`, answer after answer, and `segment` `(N,)`,
         the answer each belongs to.
         """
+        return self.read(packed).logps, packed.segment
+
+    def read(self, packed: Packed, heads: Sequence[nn.Module] = ()) -> Reading:
+        """Log-probabilities and states of every answer token; under each of `heads` `(H, N)`."""
         with self._autocast():
             rows = self._rows(packed)
-            if self.direct_head:
-                head = self.lm.get_output_embeddings()
-                return head_logprobs(head, rows, packed.targets), packed.segment
-        return pick(rows, packed.targets), packed.segment
+            if not self.direct_head:
+                return Reading(pick(rows, packed.targets))
+            if heads:
+                found = torch.stack([head_logprobs(h, rows, packed.targets) for h in heads])
+                return Reading(found, rows)
+            head = self.lm.get_output_embeddings()
+            return Reading(head_logprobs(head, rows, packed.targets), rows)
 
     def _autocast(self):
         kind = self.device.split(":")[0]
@@ -269,6 +310,8 @@ class LogProbs:
         """What predicts each answer token: hidden states `(N, H)`, or logits `(N, V)` without the
         direct head.
         """
+        if packed.singles:
+            return torch.cat([self._rows(part) for part in packed.singles])
         inputs = {
             "input_ids": packed.ids,
             "attention_mask": packed.mask,
@@ -298,20 +341,25 @@ class LogProbs:
         sequences: Sequence[tuple[Sequence[int], Sequence[int]]],
         budget: int = 4096,
         tick: Callable[[int, int], None] | None = None,
+        per_token: bool = False,
     ) -> list:
-        """Log-probability of each (prompt, answer), without gradient; with `per_token` a list of
-        token values each.
+        """Log-probability of each (prompt, answer), without gradient: a number, or with `per_token`
+        a float32 array of one value a token.
         """
-        trees, places = build_trees(sequences, self.share)
-        values: dict[tuple[int, int], float] = {}
+        trees, places = self.trees(sequences)
+        values: dict[tuple[int, int], Any] = {}
         done = 0
         for group in self.batches(trees, budget):
             packed = self.pack([trees[t] for t in group])
             logp, segment = self.tokens(packed)
             keys = [(t, k) for t in group for k in range(len(trees[t].answers))]
-            sums = torch.zeros(packed.n_answers, device=logp.device, dtype=torch.float64)
-            sums = sums.index_add(0, segment, logp.double())
-            values.update(zip(keys, sums.tolist(), strict=True))
+            if per_token:
+                sizes = torch.bincount(segment, minlength=packed.n_answers).tolist()
+                found = [part.numpy() for part in logp.float().cpu().split(sizes)]
+            else:
+                sums = torch.zeros(packed.n_answers, device=logp.device, dtype=torch.float64)
+                found = sums.index_add(0, segment, logp.double()).tolist()
+            values.update(zip(keys, found, strict=True))
             done += len(group)
             if tick is not None:
                 tick(done, len(trees))
@@ -320,7 +368,8 @@ class LogProbs:
 
 @dataclass
 class Divergence:
-    """Of one answer: token log-probabilities under both models, and the KL at each of its tokens.
+    """Of one answer: token log-probabilities under both models, the KL at each of its tokens and
+    the entropy of the first model there.
 
     `kl` is the whole sum over the vocabulary at the prefixes of the answer. Its sum over tokens is
     the Rao-Blackwellised estimate of the KL of sequences (arXiv 2504.10637 eq. 8): unbiased as k1
@@ -330,6 +379,7 @@ class Divergence:
     logp: list[float]
     ref_logp: list[float]
     kl: list[float]
+    entropy: list[float] = field(default_factory=list)
 
 
 @torch.no_grad()
@@ -342,24 +392,27 @@ def divergences(
     tick: Callable[[int, int], None] | None = None,
 ) -> list[Divergence]:
     """Both models on the same answers; `reference` is entered around the second (adapters off)."""
-    trees, places = build_trees(sequences, ours.share and theirs.share)
+    narrow = ours._beyond(sequences) or theirs._beyond(sequences)
+    trees, places = build_trees(sequences, ours.share and theirs.share and not narrow)
     values: dict[tuple[int, int], Divergence] = {}
     done = 0
-    for group in tree_batches(trees, 1 if ours.alone else budget):
-        packed = pad([trees[t] for t in group], ours.device)
+    for group in tree_batches(trees, budget):
+        packed = (one_by_one if narrow else pad)([trees[t] for t in group], ours.device)
         rows = ours._rows(packed)
         with reference():
             ref_rows = theirs._rows(packed)
-        logp, ref_logp, kl = [], [], []
+        logp, ref_logp, kl, entropy = [], [], [], []
         step = max(CHUNK // 8 // ours.lm.config.vocab_size, 16)
         for at in range(0, len(rows), step):
             part, target = slice(at, at + step), packed.targets[at : at + step, None]
             p, q = ours._log_softmax(rows[part]), theirs._log_softmax(ref_rows[part])
             logp.append(p.gather(1, target)[:, 0])
             ref_logp.append(q.gather(1, target)[:, 0])
-            kl.append((p.exp() * (p - q)).sum(-1))
+            likely = p.exp()
+            kl.append((likely * (p - q)).sum(-1))
+            entropy.append(-(likely * p).sum(-1))
         sizes = torch.bincount(packed.segment, minlength=packed.n_answers).tolist()
-        columns = [torch.cat(c).double().cpu().split(sizes) for c in (logp, ref_logp, kl)]
+        columns = [torch.cat(c).double().cpu().split(sizes) for c in (logp, ref_logp, kl, entropy)]
         keys = [(t, k) for t in group for k in range(len(trees[t].answers))]
         for key, *parts in zip(keys, *columns, strict=True):
             values[key] = Divergence(*(x.tolist() for x in parts))

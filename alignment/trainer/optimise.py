@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,18 @@ from torch import Tensor, nn
 from alignment.objectives.registry import Objective
 
 from . import checkpoint as checkpoints
-from .batches import Item, column, epoch_order, micro_batches
+from .batches import MISMATCH, Item, epoch_order, micro_batches
 from .context import Context, RunFailed, Stopped
-from .logprobs import LogProbs, build_trees
+from .logprobs import LogProbs
+from .meter import Meter, Tracker
 from .modeling import Policy
+from .modules import Modules
+from .sharding import Shards, is_sharded, like, whole
+from .supply import Given, Scores, watched
 from .watch import KLWatch
+
+#: Numbers that are also reported of held-out rows.
+HELD = ("loss", "accuracy", "logp_a_token")
 
 
 def learning_rate(step: int, total: int, params: dict[str, Any]) -> float:
@@ -35,8 +41,9 @@ def learning_rate(step: int, total: int, params: dict[str, Any]) -> float:
 
 
 class Loop:
-    """One training run over fixed rows. `reference` maps id(item) to its answers' reference
-    log-probabilities.
+    """One training run over fixed rows. `reference` and `last` are scores of their sequences under
+    those models, `modules` what an objective trains besides the policy, `shards` the share of this
+    process.
     """
 
     def __init__(
@@ -47,22 +54,30 @@ class Loop:
         objective: Objective,
         train: list[Item],
         held: list[Item],
-        reference: dict[int, np.ndarray] | None,
         trainable: list[nn.Parameter],
         watch: KLWatch,
         mark: str,
+        reference: Scores | None = None,
+        last: Scores | None = None,
+        modules: Modules | None = None,
+        shards: Shards | None = None,
     ) -> None:
         self.context, self.policy, self.engine = context, policy, engine
         self.objective, self.loss = objective, objective.function
-        self.train, self.held, self.reference = train, held, reference
+        self.train, self.held = train, held
+        self.reference, self.last = reference, last
+        self.modules = modules or Modules()
+        self.shards = shards or Shards(context)
         self.watch, self.mark = watch, mark
         self.params = context.params
         self.device = context.device
         self.budget = self.params["tokens"]
-        names = {id(p): n for n, p in policy.lm.named_parameters()}
+        names = {id(p): n for n, p in self.modules.named_parameters(policy.lm)}
         self.tensors = {names[id(p)]: p for p in trainable}
+        # Tensors held in parts and whole ones cannot be stepped in one fused call.
+        parts = [[p for p in trainable if is_sharded(p) is cut] for cut in (True, False)]
         self.optimiser = torch.optim.AdamW(
-            trainable,
+            [{"params": part} for part in parts if part],
             lr=self.params["lr"],
             betas=tuple(self.params["betas"]),
             weight_decay=self.params["weight_decay"],
@@ -71,7 +86,7 @@ class Loop:
         self.per_epoch = math.ceil(len(train) / self.params["batch"])
         self.total = max(1, math.ceil(self.params["epochs"] * self.per_epoch))
         self.step = 0
-        self.seen_tokens = 0
+        self.meter = Meter(policy.lm, trainable, engine, self.shards.world)
         self.history: list[dict[str, float]] = []
         self.within: dict[str, Tensor] | None = None
         self.stopped_early: str | None = None
@@ -90,34 +105,38 @@ class Loop:
             self.policy.lm.train()
         every = round(params["kl_every"] * self.per_epoch) if params["kl_every"] else 0
         every = max(1, every) if params["kl_every"] else 0
-        begun, tokens_before = time.monotonic(), self.seen_tokens
+        tracker = Tracker(params["trackers"], context)
         measured: dict[str, Any] = {}
         while self.step < self.total:
+            context.stop_signal = self.shards.agreed(context.stop_signal)
             try:
                 context.check_stop()
             except Stopped:
                 self._save()
                 raise
-            numbers = self._update()
+            with self.meter.step():
+                numbers = self._update()
             self.step += 1
             last = self.step == self.total
             if last or (every and self.step % every == 0):
+                self.modules.mix(self.policy.lm)
                 measured = self.watch.measure(self.step) | self._held_out()
                 self._budget(measured)
                 numbers |= {k: v for k, v in measured.items() if not isinstance(v, list)}
-            seconds = time.monotonic() - begun
             context.progress.write(
                 "train",
                 self.step,
                 self.total,
                 epoch=self.step / self.per_epoch,
-                tokens_per_s=(self.seen_tokens - tokens_before) / max(seconds, 1e-9),
+                **self.meter.numbers(),
                 **numbers,
             )
+            tracker.log(self.step, numbers | self.meter.numbers())
             if self.stopped_early:
                 break
             if self.step % params["checkpoint_every"] == 0 and not last:
                 self._save()
+        tracker.close()
         self.policy.lm.eval()
         if self.stopped_early:
             measured = self.watch.measure(self.step) | self._held_out()
@@ -126,9 +145,9 @@ class Loop:
         return {
             "steps": self.step,
             "epochs": self.step / self.per_epoch,
-            "tokens": self.seen_tokens,
-            "tokens_per_s": (self.seen_tokens - tokens_before)
-            / max(time.monotonic() - begun, 1e-9),
+            "tokens": int(self.meter.tokens),
+            **self.meter.numbers(),
+            "overhead": self.meter.overhead,
             "stopped_early": self.stopped_early,
             **mean,
             **measured,
@@ -155,7 +174,10 @@ class Loop:
                 if "allocate memory" not in str(error):
                     raise
                 self._less_memory(batch)
-        weight = sum(i.weight for i in batch)
+        self.meter.add(
+            sums.pop("tokens_read"), sum(len(a) for i in batch for _, a in i.sequences())
+        )
+        weight = self._total(batch)
         numbers = {k: v / weight for k, v in sums.items()}
         if not math.isfinite(numbers["loss"]):
             saved = f"; the last checkpoint is step {self.last_saved}" if self.last_saved else ""
@@ -163,108 +185,130 @@ class Loop:
                 f"the loss is not a finite number at step {self.step + 1} of {self.total}{saved}; "
                 "nothing was published. Try a lower params.lr; look at the rows' weights"
             )
-        norm = torch.nn.utils.clip_grad_norm_(self.tensors.values(), self.params["max_grad_norm"])
+        norm = self.shards.clip(self.tensors.values(), self.params["max_grad_norm"])
         if not bool(torch.isfinite(norm)):
             raise RunFailed(
                 f"the gradient is not finite at step {self.step + 1} of {self.total}; nothing was "
                 "published. Try a lower params.lr"
             )
-        self.optimiser.step()
+        with self.meter.inside():
+            self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.history.append(numbers)
         return numbers | {"lr": rate, "grad_norm": float(norm)}
 
     def _gradients(self, batch: list[Item]) -> dict[str, float]:
         """Accumulate the gradient of the weighted mean loss; returns weighted sums for the log."""
-        total = sum(i.weight for i in batch)
-        extra = self._batch_kl(batch) if "kl" in self.objective.needs else {}
+        total = self._total(batch)
+        kl = self._batch_kl(batch) if "kl" in self.objective.needs else 0.0
         sums: dict[str, Tensor] = {}
+        read = 0
         groups = micro_batches(batch, self.budget, padded=not self.engine.packs)
-        for group in groups[self.context.rank :: self.context.world]:
-            rows = [batch[i] for i in group]
-            losses, logs, tokens = self._losses(rows, extra)
-            weight = torch.tensor([i.weight for i in rows], device=self.device)
-            ((losses * weight).sum() / total).backward()
-            self.seen_tokens += tokens
-            for key, value in (("loss", losses.detach()), *logs.items()):
-                sums[key] = (
-                    sums.get(key, torch.zeros((), device=self.device)) + (value * weight).sum()
-                )
-        return self._reduce(sums)
+        whole = self._judge_whole(batch, groups) if self.objective.batchwise else None
+        for group in self.shards.share(groups):
+            rows = [batch[i] for i in group.rows]
+            reading, tokens = self._read(rows)
+            if whole is None:
+                losses, logs = self._judge(rows, reading, kl)
+                weight = torch.tensor([i.weight for i in rows], device=self.device)
+                with self.meter.inside():
+                    (group.factor * (losses * weight).sum() / total).backward()
+            else:
+                # The chain rule through the sums: what the whole batch's loss says of each.
+                slope = torch.cat([whole[1][i] for i in group.rows])
+                with self.meter.inside():
+                    (group.factor * (reading.sums * slope).sum() / total).backward()
+            if not group.counts:
+                continue
+            read += tokens
+            if whole is None:
+                for key, value in (("loss", losses.detach()), *logs.items()):
+                    none = torch.zeros((), device=self.device)
+                    sums[key] = sums.get(key, none) + (value * weight).sum()
+        if whole is not None and self.context.main:
+            sums = whole[0]
+        sums["tokens_read"] = torch.tensor(float(read), device=self.device)
+        return self.shards.reduce(sums, self.tensors.values())
 
-    def _losses(
-        self, rows: list[Item], extra: dict[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor], int]:
-        """Losses `(P,)` of rows, detached numbers `(P,)` for the log, tokens read."""
-        indices = range(len(rows))
-        paired = self.objective.inputs == "pairs"
-        sequences = [s for r in rows for s in r.sequences()[: 2 if paired else 1]]
-        trees, places = build_trees(sequences, self.engine.share)
+    def _total(self, batch: list[Item]) -> float:
+        return len(batch) if self.objective.batchwise else sum(i.weight for i in batch)
+
+    def _read(self, rows: list[Item]) -> tuple[Given, int]:
+        """What the policy makes of rows, with gradient, and the tokens read."""
+        sequences = [s for r in rows for s in r.sequences(apart=False)]
+        trees, places = self.engine.trees(sequences)
         packed = self.engine.pack(trees)
         offsets = np.cumsum([0] + [len(t.answers) for t in trees])
-        index = torch.tensor([int(offsets[t]) + k for t, k in places], device=self.device)
-        logps = self.engine.sums(packed)[index]
-        ref = None
-        if self.reference is not None:
-            values = np.stack([self.reference[id(r)] for r in rows])
-            ref = torch.tensor(values, dtype=torch.float32, device=self.device)
-        counts = torch.tensor(
-            [[len(a) for a in r.answers[:2]] for r in rows], dtype=torch.float32, device=self.device
-        )
-        given: dict[str, Any] = {}
-        logs: dict[str, Tensor] = {}
-        beta = self.params["objective_params"].get("beta", 1.0)
-        if paired:
-            chosen, rejected = logps[::2], logps[1::2]
-            given = {"chosen": chosen, "rejected": rejected}
-            given |= {"chosen_tokens": counts[:, 0], "rejected_tokens": counts[:, 1]}
-            h_chosen, h_rejected = chosen.detach(), rejected.detach()
-            if ref is not None:
-                given |= {"ref_chosen": ref[:, 0], "ref_rejected": ref[:, 1]}
-                h_chosen, h_rejected = h_chosen - ref[:, 0], h_rejected - ref[:, 1]
-            gap = h_chosen - h_rejected
-            logs = {
-                "accuracy": (gap > 0).float() + 0.5 * (gap == 0).float(),
-                "margin": beta * gap,
-                "chosen": beta * h_chosen,
-                "rejected": beta * h_rejected,
-            }
-        else:
-            label = column(rows, indices, "soft_label", self.device) > 0.5
-            given = {"logps": logps, "ref_logps": ref[:, 0], "label": label}
-            h = beta * (logps.detach() - ref[:, 0])
-            logs = {"accuracy": ((h > 0) == label).float(), "margin": torch.where(label, h, -h)}
-        given |= {
-            name: column(rows, indices, name, self.device) for name in ("soft_label", "margin")
-        }
-        given |= extra
-        arguments = {k: given[k] for k in self.objective.needs}
-        losses = self.loss(**arguments, **self.params["objective_params"])
-        if self.params["sft_weight"] and paired:
-            losses = losses - self.params["sft_weight"] * given["chosen"] / counts[:, 0]
-        return losses, logs, packed.tokens
+        order = [int(offsets[t]) + k for t, k in places]
+        with self.meter.inside():
+            found = self.engine.read(packed, self.modules.heads)
+        logps, segment = found.logps, packed.segment
+        shape = (*logps.shape[:-1], packed.n_answers)
+        sums = logps.new_zeros(shape).index_add(-1, segment, logps)
+        given = Given(rows, sums[..., torch.tensor(order, device=self.device)])
+        given.reference, given.last = self.reference, self.last
+        given.classifier = self.modules.classifier
+        if self.objective.needs_tokens:
+            sizes = torch.bincount(segment, minlength=packed.n_answers).tolist()
+            parts = logps.split(sizes)
+            given.tokens = [parts[i] for i in order]
+        if given.classifier is not None:
+            ends = torch.bincount(segment, minlength=packed.n_answers).cumsum(0) - 1
+            given.states = found.states[ends[torch.tensor(order, device=self.device)]]
+        return given, packed.tokens
+
+    def _judge(
+        self, rows: list[Item], given: Given, kl: float = 0.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Losses `(P,)` of rows and detached numbers `(P,)` for the log."""
+        given.kl = kl
+        kind, options = self.objective.inputs, self.params["objective_params"]
+        losses = self.loss(**given.arguments(kind, self.objective.needs), **options)
+        if self.params["sft_weight"]:
+            losses = losses + self.params["sft_weight"] * self._nll_of_best(given)
+        return losses, watched(kind, given, options.get("beta", 1.0))
+
+    def _nll_of_best(self, given: Given) -> Tensor:
+        """NLL a token of each row's best answer, `(P,)`: the chosen, or that of the best score."""
+        if self.objective.inputs != "lists":
+            return -given.own(0) / given.count(0).clamp(min=1.0)
+        best = [int(np.argmax(r.values["scores"])) for r in given.rows]
+        index = torch.tensor(best, device=self.device)[:, None]
+        counts = given.grid(lambda row, b, k: len(row.answers[k]))
+        return -(given.own_grid().gather(1, index) / counts.gather(1, index))[:, 0]
+
+    def _judge_whole(
+        self, batch: list[Item], groups: list[list[int]]
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """For losses that depend on the other rows: the batch is read without gradient, judged
+        whole, and the slope of its loss by every sequence's sum returned, row by row.
+        """
+        sums: list[Tensor] = [torch.empty(0)] * len(batch)
+        with torch.no_grad():
+            for group in groups:
+                rows = [batch[i] for i in group]
+                reading, _ = self._read(rows)
+                sizes = [len(r.sequences(apart=False)) for r in rows]
+                for i, part in zip(group, reading.sums.split(sizes), strict=True):
+                    sums[i] = part
+        leaf = torch.cat(sums).requires_grad_(True)
+        given = Given(batch, leaf, reference=self.reference, last=self.last)
+        losses, logs = self._judge(batch, given)
+        slope = leaf.grad
+        if torch.is_grad_enabled():
+            (slope,) = torch.autograd.grad(losses.sum(), leaf)
+        numbers = {"loss": losses.detach(), **logs}
+        sizes = [len(r.sequences(apart=False)) for r in batch]
+        # Such a loss belongs to ranks in the batch, so a row's own weight says nothing of it.
+        found = {k: v.sum() for k, v in numbers.items()}
+        return found, [] if slope is None else list(slope.split(sizes))
 
     @torch.no_grad()
-    def _batch_kl(self, batch: list[Item]) -> dict[str, Any]:
+    def _batch_kl(self, batch: list[Item]) -> float:
         """KTO's estimate of the KL: mean log-ratio of the rows' mismatched answers."""
-        scores = self.engine.score([(i.prompt, i.answers[1]) for i in batch], self.budget)
-        ref = [self.reference[id(i)][1] for i in batch]
-        return {"kl": float(np.mean(np.array(scores) - np.array(ref)))}
-
-    def _reduce(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Sum numbers and gradients over the processes."""
-        if self.context.world > 1:
-            distributed = torch.distributed
-            keys = [None] * self.context.world
-            distributed.all_gather_object(keys, sorted(sums))
-            for key in sorted({k for part in keys for k in part}):
-                sums.setdefault(key, torch.zeros((), device=self.device))
-                distributed.all_reduce(sums[key])
-            for parameter in self.tensors.values():
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                distributed.all_reduce(parameter.grad)
-        return {k: float(v) for k, v in sums.items()}
+        scores = self.engine.score([i.others[MISMATCH] for i in batch], self.budget)
+        ref = [self.reference.sums[id(i)][i.place(MISMATCH)] for i in batch]
+        return float(np.mean(np.array(scores) - np.array(ref)))
 
     def _less_memory(self, batch: list[Item]) -> None:
         self.optimiser.zero_grad(set_to_none=True)
@@ -288,16 +332,20 @@ class Loop:
         rows = self.held[:512]
         if not rows:
             return {}
-        extra = self._batch_kl(rows) if "kl" in self.objective.needs else {}
-        loss = right = weight = 0.0
-        for group in micro_batches(rows, self.budget, padded=not self.engine.packs):
+        groups = micro_batches(rows, self.budget, padded=not self.engine.packs)
+        if self.objective.batchwise:
+            found, _ = self._judge_whole(rows, groups)
+            return {f"eval_{k}": float(found[k]) / len(rows) for k in HELD if k in found}
+        kl = self._batch_kl(rows) if "kl" in self.objective.needs else 0.0
+        totals: dict[str, float] = {}
+        for group in groups:
             part = [rows[i] for i in group]
-            losses, logs, _ = self._losses(part, extra)
+            losses, logs = self._judge(part, self._read(part)[0], kl)
             own = torch.tensor([r.weight for r in part], device=self.device)
-            loss += float((losses * own).sum())
-            right += float((logs["accuracy"] * own).sum())
-            weight += float(own.sum())
-        return {"eval_loss": loss / weight, "eval_accuracy": right / weight}
+            for key, value in (("loss", losses), *logs.items()):
+                totals[key] = totals.get(key, 0.0) + float((value * own).sum())
+        weight = sum(r.weight for r in rows)
+        return {f"eval_{k}": totals[k] / weight for k in HELD if k in totals}
 
     def _budget(self, measured: dict[str, Any]) -> None:
         """Keep weights within the KL budget; over it, go back between them and the present ones and
@@ -334,21 +382,25 @@ class Loop:
     # ---------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        if not self.context.main or self.last_saved == self.step:
+        if self.last_saved == self.step:
             return
-        state = {"seen_tokens": self.seen_tokens, "history": self.history, "budget": self.budget}
-        tensors = dict(self.tensors)
+        self.last_saved = self.step
+        tensors = {k: whole(v.detach()) for k, v in self.tensors.items()}
         if self.within is not None:
-            tensors |= {f"within/{k}": v for k, v in self.within.items()}
+            tensors |= {f"within/{k}": whole(v) for k, v in self.within.items()}
+        optimiser = {
+            name: {k: whole(v) for k, v in self.optimiser.state[tensor].items()}
+            for name, tensor in self.tensors.items()
+        }
+        if not self.context.main:
+            return
+        state = {"tokens": self.meter.tokens, "history": self.history, "budget": self.budget}
         checkpoints.save(
             self.context.folder / "checkpoints",
-            checkpoints.Checkpoint(
-                self.step, tensors, self.optimiser.state_dict(), state, torch.get_rng_state()
-            ),
+            checkpoints.Checkpoint(self.step, tensors, optimiser, state, torch.get_rng_state()),
             self.mark,
             self.params["keep_checkpoints"],
         )
-        self.last_saved = self.step
 
     def _resume(self) -> None:
         self._start = None
@@ -361,12 +413,18 @@ class Loop:
             return
         with torch.no_grad():
             for name, tensor in self.tensors.items():
-                tensor.copy_(found.tensors[name])
-        within = {k[7:]: v for k, v in found.tensors.items() if k.startswith("within/")}
+                tensor.copy_(like(found.tensors[name], tensor))
+                self.optimiser.state[tensor] = {
+                    k: like(v, tensor) if v.dim() else v for k, v in found.optimiser[name].items()
+                }
+        within = {
+            k[7:]: like(v, self.tensors[k[7:]])
+            for k, v in found.tensors.items()
+            if k.startswith("within/")
+        }
         self.within = within or None
-        self.optimiser.load_state_dict(found.optimiser)
         torch.set_rng_state(found.rng)
         self.step = self.last_saved = found.step
-        self.seen_tokens, self.history = found.state["seen_tokens"], found.state["history"]
+        self.history, self.meter.tokens = found.state["history"], found.state["tokens"]
         self.budget = found.state["budget"]
         self.context.resumed_from = found.step

@@ -23,6 +23,24 @@ def faster_dtype(device: str) -> str:
     return "bfloat16" if slow > 1.5 * fast else "float32"
 
 
+def matrix_rate(device: str, bf16: bool) -> float:
+    """Operations a second of matrix products of 1024 x 1024 on this device, as measured now."""
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    a, b = (torch.randn(1024, 1024, device=device, dtype=dtype) for _ in range(2))
+    n = 3 if device == "cpu" else 50
+    best = float("inf")
+    for _ in range(3):
+        if device != "cpu":
+            torch.cuda.synchronize()
+        begun = time.perf_counter()
+        for _ in range(n):
+            a @ b
+        if device != "cpu":
+            torch.cuda.synchronize()
+        best = min(best, (time.perf_counter() - begun) / n)
+    return 2.0 * 1024**3 / best
+
+
 def _has_bf16_units() -> bool:
     """Whether the processor multiplies bf16 itself (emulation is slow even to time)."""
     try:

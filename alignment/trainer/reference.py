@@ -11,7 +11,10 @@ import numpy as np
 
 from alignment.rewards.store import KeyedRows, key_of
 
+from .batches import Item
+from .context import Context
 from .logprobs import LogProbs
+from .supply import Scores
 
 Sequences = Sequence[tuple[Sequence[int], Sequence[int]]]
 
@@ -49,3 +52,24 @@ def reference_logprobs(
     if store is not None:
         return store.get(keys)[:, 0], len(wanted)
     return np.array([values[k] for k in keys]), len(wanted)
+
+
+def scores_of(
+    engine: LogProbs, weights: str, items: Sequence[Item], context: Context, by_token: bool = False
+) -> tuple[Scores, int]:
+    """Scores of all rows' sequences under one model, and how many sequences were computed rather
+    than found. Values by token are computed each time: the cache keeps one number a sequence.
+    """
+    sequences = [s for i in items for s in i.sequences()]
+    tick, budget = context.ticker("reference"), context.params["tokens"]
+    found = Scores()
+    ends = np.cumsum([0] + [len(i.sequences()) for i in items])
+    if by_token:
+        values = engine.score(sequences, budget, tick, per_token=True)
+        sums, computed = np.array([v.sum(dtype=np.float64) for v in values]), len(sequences)
+        found.tokens = {id(i): values[a:b] for i, a, b in zip(items, ends, ends[1:], strict=False)}
+    else:
+        cache = context.run["cache"] if context.main else None
+        sums, computed = reference_logprobs(engine, weights, sequences, cache, budget, tick)
+    found.sums = {id(i): sums[a:b] for i, a, b in zip(items, ends, ends[1:], strict=False)}
+    return found, computed

@@ -123,7 +123,8 @@ def _unseen(
 ) -> dict[str, Any]:
     """Accuracy over all pairs, each by a model that did not see its prompt: the held-out ones by
     the model itself, the others by the fits of the cross-validation. Many times the pairs that are
-    held out, so a much tighter interval.
+    held out, so a much tighter interval; slightly optimistic, as the penalty was chosen on the
+    same fits.
     """
     held = (model.heads(chosen) - model.heads(rejected)).mean(1) if len(chosen) else []
     margin = np.concatenate([out_of_fold, held])

@@ -54,6 +54,21 @@ class ChatTokenizer:
         ).input_ids
         return self.fit([*ids, self.eos_id], prompt_length)
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """First and last character of each of an answer's tokens; `BadRow` where the tokenizer
+        cannot tell.
+        """
+        try:
+            found = self.tokenizer(
+                clean(text),
+                add_special_tokens=False,
+                split_special_tokens=True,
+                return_offsets_mapping=True,
+            )
+        except NotImplementedError:
+            raise BadRow("this tokenizer cannot place spans: give token rewards") from None
+        return [tuple(o) for o in found["offset_mapping"]]
+
     def fit(self, ids: list[int], prompt_length: int = 0) -> list[int]:
         """Answer ids cut to the room there is."""
         return ids[: min(self.max_completion, max(self.max_total - prompt_length, 1))]

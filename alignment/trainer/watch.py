@@ -49,7 +49,9 @@ class KLWatch:
                 continue
 
     def measure(self, step: int) -> dict[str, float]:
-        """kl, kl_ci, kl_k1, kl_k3 a sequence, mean_tokens. By weights, seed, step alone."""
+        """kl, kl_ci, kl_k1, kl_k3 a sequence, mean_tokens, entropy a token. A function of weights,
+        seed and step alone.
+        """
         if not self.prompts:
             return {}
         lm = self.policy.lm
@@ -82,4 +84,8 @@ class KLWatch:
         found = divergences(ours, theirs, sequences, self.params["tokens"], scope)
         ids = [str(i) for i in range(len(sequences))]
         summary = kl_summary(found, ids, context.seed)
-        return summary | {"mean_tokens": sum(len(s[1]) for s in sequences) / len(sequences)}
+        entropies = [value for one in found for value in one.entropy]
+        return summary | {
+            "mean_tokens": sum(len(s[1]) for s in sequences) / len(sequences),
+            "entropy": sum(entropies) / max(len(entropies), 1),
+        }

@@ -65,6 +65,10 @@ def lists(n: int = 7, k: int = 4, seed: int = 0) -> dict[str, torch.Tensor]:
     values = {"logps": draw(), "ref_logps": draw(), "sample_logps": draw()}
     values["scores"] = torch.randint(0, 4, (n, k), generator=g).double() / 3.0
     values["mask"] = torch.arange(k)[None] < (2 + torch.arange(n) % (k - 1))[:, None]
+    for key in ("token_logps", "old_token_logps", "ref_token_logps"):
+        values[key] = -torch.rand(n, k, 5, generator=g, dtype=torch.float64) - 0.1
+    lengths = 1 + (torch.arange(n * k) % 5).reshape(n, k)
+    values["token_mask"] = torch.arange(5) < lengths[:, :, None]
     values["tokens"] = 3.0 + torch.randint(0, 5, (n, k), generator=g).double()
     return values
 

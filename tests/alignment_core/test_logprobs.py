@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from transformers import MistralConfig, MistralForCausalLM
 
 from alignment.rollouts import k1
 from alignment.trainer.generate import sample
@@ -92,17 +93,51 @@ def test_a_packed_model_still_generates_and_reads_plain_batches_as_before(policy
     assert [a.ids for a in drawn[0]] == [a.ids for a in drawn[1]]
 
 
-def test_a_model_with_a_short_window_does_not_share_prompts_longer_than_it(policy_folder):
-    engine = LogProbs(load_policy("model", policy_folder).lm)
-    engine.lm.config.sliding_window = 8
-    engine.probe(PROMPT, ANSWERS, share=True, longest=11)
-    assert not engine.share
-    assert not engine.packs
-    assert "sees 8 tokens back" in engine.notes[0]
-    engine = LogProbs(load_policy("model", policy_folder).lm)
-    engine.probe(PROMPT, ANSWERS, share=True, longest=11)
-    assert engine.share
-    assert engine.packs
+def windowed(seed: int = 0):
+    """A tiny Mistral that sees eight tokens back."""
+    torch.manual_seed(seed)
+    config = MistralConfig(
+        vocab_size=100,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        sliding_window=8,
+        initializer_range=0.2,
+    )
+    return MistralForCausalLM._from_config(config, attn_implementation="sdpa").eval()
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_a_model_with_a_short_window_is_read_as_it_reads_alone(share):
+    models = windowed(0), windowed(1)
+    long = [(PROMPT + PROMPT, a) for a in ANSWERS] + [(OTHER[0], a) for a in OTHER[1]]
+    want = [[separately(m, p, a) for p, a in long] for m in models]
+    # The window matters here: without it the values are others.
+    models[0].config.sliding_window = None
+    assert [separately(models[0], p, a) for p, a in long] != pytest.approx(want[0], abs=1e-3)
+    models[0].config.sliding_window = 8
+    engines = [LogProbs(m) for m in models]
+    for engine in engines:
+        engine.probe(PROMPT, ANSWERS[1:2], share=share)
+    assert engines[0].score(long) == pytest.approx(want[0], abs=1e-4)
+    assert "sees 8 tokens back" in engines[0].notes[-1]
+    found = divergences(*engines, long)
+    assert [sum(d.logp) for d in found] == pytest.approx(want[0], abs=1e-4)
+    assert [sum(d.ref_logp) for d in found] == pytest.approx(want[1], abs=1e-4)
+    # As in training: several rows in one batch, with gradient.
+    models[0].requires_grad_(True)
+    trees = engines[0].trees(long)[0]
+    sums = engines[0].sums(engines[0].pack(trees))
+    assert sums.tolist() == pytest.approx(want[0], abs=1e-4)
+    sums.sum().backward()
+    assert models[0].model.embed_tokens.weight.grad.abs().sum() > 0
+    # Within the window everything is shared and packed as ever.
+    short = [((2, 40, 3), a) for a in ANSWERS[:2]]
+    assert engines[0].pack(engines[0].trees(short)[0]).singles == []
+    want = [separately(models[0], p, a) for p, a in short]
+    assert engines[0].score(short) == pytest.approx(want, abs=1e-4)
 
 
 @pytest.mark.parametrize("biased", [True, False])

@@ -12,6 +12,9 @@ import torch
 
 from alignment.objectives import brain, dpo, lipo, list_mle, list_softmax, pro
 from alignment.objectives.listwise import plackett_luce
+from alignment.objectives.rollout import grpo, rloo
+from alignment.rollouts import advantages
+from alignment.rollouts.policy_gradient import ppo
 
 from .numbers import LOG2, lists
 
@@ -259,3 +262,61 @@ def test_brain_is_zero_at_the_posterior():
     tilted = v["ref_logps"] + v["scores"] / 0.7
     loss = brain(tilted, v["ref_logps"], v["scores"], sample_logps=v["sample_logps"], gamma=0.7)
     assert loss.numpy() == pytest.approx(0.0, abs=1e-12)
+
+
+# -- policy gradients on lists
+
+
+def test_grpo_is_the_clipped_surrogate_with_the_groups_advantages():
+    v = lists()
+    full = torch.ones_like(v["mask"])
+    names = ("token_logps", "old_token_logps", "ref_token_logps")
+    tokens = [v[k] for k in names]
+    got = grpo(*tokens, v["scores"], mask=full, token_mask=v["token_mask"], clip_high=0.3)
+    rows = []
+    for b in range(len(got)):
+        gain = advantages.grpo(v["scores"][b : b + 1].numpy())[0]
+        pi, old, ref = (t[b] for t in tokens)
+        rows.append(
+            ppo(
+                *(pi, old, torch.tensor(gain), v["token_mask"][b]),
+                clip=0.2,
+                clip_high=0.3,
+                ref_logps=ref,
+                kl_weight=0.04,
+                how="sequence",
+            )
+        )
+    assert got.numpy() == pytest.approx(torch.stack(rows).numpy())
+    # Dr. GRPO: no deviation, and token sums over a constant length.
+    plain = {"normalise": "none", "per": "length", "length": 5.0, "kl_weight": 0.0}
+    got = grpo(*tokens, v["scores"], mask=full, token_mask=v["token_mask"], **plain)
+    gain = v["scores"][0] - v["scores"][0].mean()
+    want = ppo(*(t[0] for t in tokens[:2]), gain, v["token_mask"][0], how="constant", length=5)
+    assert got[0].item() == pytest.approx(want.item())
+
+
+def test_a_group_of_equal_scores_teaches_nothing_and_absent_answers_do_not_count():
+    v = lists()
+    tokens = [v[k] for k in ("token_logps", "old_token_logps", "ref_token_logps")]
+    same = torch.full_like(v["scores"], 0.5)
+    got = grpo(*tokens, same, mask=v["mask"], token_mask=v["token_mask"], kl_weight=0.0)
+    assert got.abs().max().item() == pytest.approx(0.0)
+    other = v["scores"] + 100.0 * ~v["mask"]
+    for scores in (v["scores"], other):
+        one = grpo(*tokens, scores, mask=v["mask"], token_mask=v["token_mask"])
+        two = rloo(v["logps"], v["ref_logps"], scores, mask=v["mask"])
+        if scores is v["scores"]:
+            first = (one, two)
+    assert torch.equal(one, first[0])
+    assert torch.equal(two, first[1])
+
+
+def test_rloo_has_the_gradient_of_the_leave_one_out_estimator():
+    v = lists()
+    logps = v["logps"].clone().requires_grad_(True)
+    full = torch.ones_like(v["mask"])
+    rloo(logps, v["ref_logps"], v["scores"], mask=full, kl_weight=0.1).sum().backward()
+    rewards = v["scores"] - 0.1 * (v["logps"] - v["ref_logps"])
+    want = -advantages.rloo(rewards.numpy()) / rewards.shape[1]
+    assert logps.grad.numpy() == pytest.approx(want)

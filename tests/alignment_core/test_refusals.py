@@ -228,7 +228,7 @@ def test_a_wrong_recipe_is_refused_by_its_field(text, field):
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_names():
-    with pytest.raises(FieldError, match="known: dpo, online-dpo, reward-bt"):
+    with pytest.raises(FieldError, match="known: dpo, grpo, kto, lipo, online-dpo, reward-bt"):
         load_recipe("../../etc/passwd")
     with pytest.raises(FieldError, match="file not found"):
         load_recipe("nowhere.yaml")

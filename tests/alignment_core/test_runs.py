@@ -125,6 +125,7 @@ def test_dpo_prefers_what_people_preferred_and_publishes_a_policy(run, policy_fo
             "kl_prompts": 4,
             "kl_max_new_tokens": 8,
             "kl_every": 2,
+            "trackers": ["tensorboard"],
         },
     }
     code, report, folder = run(values, pairs=tiny.pair_rows())
@@ -132,6 +133,11 @@ def test_dpo_prefers_what_people_preferred_and_publishes_a_policy(run, policy_fo
     lines = tiny.progress(folder)
     assert lines[0]["loss"] == pytest.approx(0.6931, abs=2e-3)
     assert lines[-1]["loss"] < 0.4
+    assert {"accuracy", "margin", "kl", "entropy", "mean_tokens", "lr", "grad_norm"} <= {*lines[-1]}
+    assert lines[-1]["tokens_per_s"] > 0
+    assert 0 < lines[-1]["mfu"] < 1
+    assert lines[-1]["memory_mib"] > 50
+    assert next((folder / "trackers").rglob("*tfevents*")).stat().st_size > 100
     assert report["metrics"]["eval_accuracy"] == 1.0
     assert report["metrics"]["kl"] > 0
     assert report["metrics"]["shared_prompt"] is True
