@@ -1,6 +1,7 @@
 """ASGI entry point: HTTP to Django, WebSockets to the apps' consumers.
 
-An app with a module `hot` answers its busiest calls before Django does (config.hot).
+An app with a module `hot` answers its busiest calls before Django does (config.hot), and so are
+static files (config.statics).
 """
 
 import os
@@ -17,6 +18,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from config.routing import websocket_urlpatterns  # noqa: E402
+from config.statics import Statics  # noqa: E402
 
 http_application = django_application
 for app in ("annotation",):
@@ -25,7 +27,7 @@ for app in ("annotation",):
 
 application = ProtocolTypeRouter(
     {
-        "http": http_application,
+        "http": Statics(http_application),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),
