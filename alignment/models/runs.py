@@ -21,6 +21,7 @@ class Run(models.Model):
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"
         RUNNING = "running", "Running"
+        PAUSED = "paused", "Paused"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
         CANCELLED = "cancelled", "Cancelled"
@@ -65,6 +66,9 @@ class Run(models.Model):
     folder = models.CharField(max_length=500, blank=True)
     attempt = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=120, blank=True)
+    priority = models.SmallIntegerField(default=0, help_text="Higher ones go first.")
+    processes = models.PositiveSmallIntegerField(default=1, help_text="One a device.")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="Set after a death.")
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL

@@ -3,6 +3,8 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 
@@ -19,6 +21,12 @@ class Snapshot(models.Model):
     location = models.CharField(max_length=500)
     counts = models.JSONField(default=dict, help_text="Records by kind, split and source.")
     people = models.PositiveIntegerField(default=0)
+    names = ArrayField(
+        models.CharField(max_length=40), default=list, help_text="Pseudonyms of the people in it."
+    )
+    erased = models.PositiveIntegerField(
+        default=0, help_text="People in it whose data was erased since."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
@@ -26,6 +34,7 @@ class Snapshot(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [GinIndex(fields=["names"], name="snapshot_by_person")]
 
     def __str__(self) -> str:
         return f"snapshot {self.digest[:12]}"
