@@ -112,11 +112,17 @@ def _web(port: int) -> subprocess.Popen:
         cwd=ROOT,
         env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}", "PORT": str(port)},
     )
-    deadline = time.monotonic() + 120
+    wait_for(f"http://127.0.0.1:{port}/healthz", process)
+    return process
+
+
+def wait_for(address: str, process: subprocess.Popen) -> None:
+    """Until the address answers."""
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5).close()
-            return process
+            urllib.request.urlopen(address, timeout=5).close()
+            return
         except OSError:
             time.sleep(0.2)
     raise RuntimeError("the web process did not start")

@@ -10,7 +10,15 @@ import asyncio
 import json
 import time
 
-from tests.bench.annotation import Loop, Meter, new_project, people, researcher, spread
+from tests.bench.annotation import (
+    Loop,
+    Meter,
+    Preferendum,
+    new_project,
+    people,
+    researcher,
+    spread,
+)
 from tests.bench.instance import Served, memory_of, serving
 from tests.bench.wire import body_of
 
@@ -85,10 +93,11 @@ def queue_size(arguments) -> list[dict]:
 
 
 async def _label(served: Served, slug: str, crew: list, arguments) -> dict:
-    loop = Loop(slug, warm=0, seconds=arguments.warm, joined=arguments.joined)
+    product = Preferendum(served, login=arguments.login, joined=arguments.joined)
+    loop = Loop(product, slug, warm=0, seconds=arguments.warm)
     await asyncio.gather(*(loop.work(person) for person in crew))  # connections and plans
     with Meter(served) as meter:
-        loop = Loop(slug, warm=0, seconds=arguments.seconds, joined=arguments.joined)
+        loop = Loop(product, slug, warm=0, seconds=arguments.seconds)
         await asyncio.gather(*(loop.work(person) for person in crew))
     for person in crew:
         await person.client.close()

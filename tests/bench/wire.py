@@ -9,10 +9,11 @@ class WireError(Exception):
 
 
 class Client:
-    """One kept connection of one person: `await client.call("POST", "/api/...", {...})`."""
+    """One connection of one person, kept unless the server has no use for that:
+    `await client.call("POST", "/api/...", {...})`."""
 
-    def __init__(self, port: int, *, headers: dict[str, str] | None = None):
-        self.port = port
+    def __init__(self, port: int, *, headers: dict[str, str] | None = None, kept: bool = True):
+        self.port, self.kept = port, kept
         self.headers = headers or {}
         self.cookies: dict[str, str] = {}
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -56,7 +57,7 @@ class Client:
         """Send a request; returns the status and the whole body."""
         status, fields, reader = await self.send(method, path, body, **rest)
         parts = [part async for part in body_of(fields, reader)] if status != 204 else []
-        if fields.get("connection") == "close":
+        if not self.kept or fields.get("connection") == "close":
             await self.close()
         return status, b"".join(parts)
 
@@ -76,5 +77,7 @@ async def body_of(fields: dict[str, str], reader: asyncio.StreamReader):
             yield await reader.readexactly(size)
             await reader.readexactly(2)
         await reader.readexactly(2)
-    elif length := int(fields.get("content-length", 0)):
+    elif "content-length" not in fields:
+        yield await reader.read()
+    elif length := int(fields["content-length"]):
         yield await reader.readexactly(length)
