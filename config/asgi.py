@@ -1,7 +1,7 @@
 """ASGI entry point: HTTP to Django, WebSockets to the apps' consumers.
 
 An app with a module `hot` answers its busiest calls before Django does (config.hot), and so are
-static files (config.statics).
+static files (config.statics). The doors under /v1/ go through Django without its middleware.
 """
 
 import os
@@ -17,10 +17,11 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402  apps must be loaded
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from config.doors import Doors  # noqa: E402
 from config.routing import websocket_urlpatterns  # noqa: E402
 from config.statics import Statics  # noqa: E402
 
-http_application = django_application
+http_application = Doors(django_application)
 for app in ("annotation",):
     if find_spec(f"{app}.hot"):
         http_application = import_module(f"{app}.hot").around(http_application)

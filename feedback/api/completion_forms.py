@@ -1,8 +1,8 @@
 """What the OpenAI-compatible doors accept, read from plain JSON with errors that name the field."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from config.errors import Invalid
 from feedback.text import checked, storable
@@ -26,13 +26,13 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """A judgment on an answer: reactions to turn on or off."""
+    """A judgment on an answer: a reaction, or None to take back what was said."""
 
     message_id: UUID
-    changes: list[tuple[str, bool]]
-    reasons: list[str] = field(default_factory=list)
-    comment: str = ""
-    client_event: UUID | None = None
+    reaction: str | None
+    reasons: list[str]
+    comment: str
+    client_event: UUID
 
 
 def completion(body: dict[str, Any]) -> Completion:
@@ -78,14 +78,13 @@ def feedback(body: dict[str, Any]) -> Feedback:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong("reaction", "or a number as 'value' is needed")
         reaction = "like" if value > 0 else "dislike" if value < 0 else None
-    changes = [(reaction, True)] if reaction else [(one, False) for one in REACTIONS]
     event = body.get("id")
     try:
-        client_event = UUID(event) if event is not None and reaction else None
+        client_event = uuid4() if event is None else UUID(event)
     except (ValueError, TypeError, AttributeError):
         raise _wrong("id", "must be a UUID") from None
     return Feedback(
-        message_id, changes, body.get("reasons") or [], body.get("comment") or "", client_event
+        message_id, reaction, body.get("reasons") or [], body.get("comment") or "", client_event
     )
 
 

@@ -5,10 +5,8 @@ its model and sampling, and feedback on it is a foreign key, not a guess.
 """
 
 import json
-import secrets
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from functools import wraps
 from time import time
@@ -24,7 +22,7 @@ from config.errors import Busy, Conflict, DomainError
 from config.models import AccessKey, User
 from feedback.api import completion_forms as forms
 from feedback.people import Person
-from feedback.services import completions, generation, reactions
+from feedback.services import completions, reactions
 from feedback.threads import in_thread
 from inference import selectors
 
@@ -95,24 +93,27 @@ async def models(request: HttpRequest, user: User) -> JsonResponse:
 async def chat_completions(request: HttpRequest, user: User) -> HttpResponseBase:
     """Answer a chat, whole or streamed."""
     wanted = forms.completion(_body(request))
-    turn = await in_thread(
-        completions.ask,
-        person=Person(user=user),
+    writing = completions.Answer(
+        user=user,
         messages=wanted.messages,
         model=wanted.model,
-        sampling={"seed": secrets.randbelow(2**31), **wanted.sampling},
+        sampling=wanted.sampling,
+        serving=await in_thread(completions.serving),
     )
-    writing = await generation.start(turn, attended=True)
+    pieces = writing.pieces()
     if wanted.stream:
+        # What fails before the first word has a status of its own.
+        first = await anext(pieces, None)
+        if first is None and writing.failure is not None:
+            raise writing.failure
         return StreamingHttpResponse(
-            _events(writing, include_usage=wanted.include_usage),
+            _events(writing, first, pieces, include_usage=wanted.include_usage),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
-    try:
-        await writing.wait()
-    finally:
-        writing.stop()  # the client went away; a finished answer is not touched
+    async with aclosing(pieces):
+        async for _ in pieces:
+            pass
     if writing.failure is not None:
         raise writing.failure
     body = {
@@ -134,19 +135,16 @@ async def chat_completions(request: HttpRequest, user: User) -> HttpResponseBase
 async def feedback(request: HttpRequest, user: User) -> JsonResponse:
     """What the caller, or somebody behind it, thinks of an answer given to this key."""
     wanted = forms.feedback(_body(request))
-    standing: list[str] = []
-    for reaction, on in wanted.changes:
-        standing, _ = await in_thread(
-            reactions.react,
-            person=Person(user=user),
-            message_id=wanted.message_id,
-            reaction=reaction,
-            on=on,
-            client_event=wanted.client_event or uuid.uuid4(),
-            reasons=wanted.reasons,
-            comment=wanted.comment,
-            client_time=datetime.now(UTC),
-        )
+    standing = await in_thread(
+        reactions.choose,
+        person=Person(user=user),
+        message_id=wanted.message_id,
+        reaction=wanted.reaction,
+        client_event=wanted.client_event,
+        reasons=wanted.reasons,
+        comment=wanted.comment,
+        client_time=datetime.now(UTC),
+    )
     body = {
         "object": "feedback",
         "completion_id": completion_id(wanted.message_id),
@@ -160,43 +158,49 @@ def completion_id(message_id: UUID) -> str:
     return f"{forms.PREFIX}{message_id.hex}"
 
 
-async def _events(writing: generation.Generation, *, include_usage: bool) -> AsyncIterator[str]:
+async def _events(
+    writing: completions.Answer,
+    first: str | None,
+    pieces: AsyncIterator[str],
+    *,
+    include_usage: bool,
+) -> AsyncIterator[str]:
     """Server-sent chunks; a client that leaves ends the answer."""
-    head = _head(writing, "chat.completion.chunk")
+    head = json.dumps(_head(writing, "chat.completion.chunk"), ensure_ascii=False)[:-1]
 
     def chunk(delta: dict, reason: str | None = None) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return _event({**head, "choices": [choice]})
+        return f'data: {head}, "choices": [{json.dumps(choice, ensure_ascii=False)}]}}\n\n'
 
-    try:
-        yield chunk({"role": "assistant", "content": ""})
-        async for piece in writing.pieces():
+    async with aclosing(pieces):
+        begun = chunk({"role": "assistant", "content": ""})
+        yield begun if first is None else begun + chunk({"content": first})
+        async for piece in pieces:
             yield chunk({"content": piece})
-        if writing.failure is not None:
-            yield _event(_error_body(writing.failure.detail, "server_error", writing.failure.code))
-            return
-        yield chunk({}, writing.finish_reason or "stop")
-        if include_usage:
-            yield _event({**head, "choices": [], "usage": _usage(writing)})
-        yield "data: [DONE]\n\n"
-    finally:
-        writing.stop()
+    if writing.failure is not None:
+        yield _event(_error_body(writing.failure.detail, "server_error", writing.failure.code))
+        return
+    end = chunk({}, writing.finish_reason or "stop")
+    if include_usage:
+        usage = json.dumps(_usage(writing))
+        end += f'data: {head}, "choices": [], "usage": {usage}}}\n\n'
+    yield end + "data: [DONE]\n\n"
 
 
 def _event(body: dict) -> str:
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-def _head(writing: generation.Generation, kind: str) -> dict:
+def _head(writing: completions.Answer, kind: str) -> dict:
     return {
-        "id": completion_id(writing.answer.pk),
+        "id": completion_id(writing.id),
         "object": kind,
         "created": int(time()),
-        "model": writing.answer.model_version.name,
+        "model": writing.version.name,
     }
 
 
-def _usage(writing: generation.Generation) -> dict | None:
+def _usage(writing: completions.Answer) -> dict | None:
     if writing.usage is None:
         return None
     prompt, completion = writing.usage.prompt_tokens, writing.usage.completion_tokens

@@ -23,7 +23,7 @@ from feedback.services import images, signals
 from feedback.text import checked
 from feedback.tree import FINAL, Tree
 from inference import windows
-from inference.models import Deployment
+from inference.models import Deployment, ModelVersion
 from inference.services import deployments
 
 Role = Message.Role
@@ -329,24 +329,10 @@ def _answer(
         )
     deployment = _deployment(conversation)
     version = deployment.model_version
-    wanted = {
-        "temperature": settings.CHAT_TEMPERATURE,
-        "top_p": settings.CHAT_TOP_P,
-        "max_tokens": settings.CHAT_MAX_TOKENS,
-        "seed": secrets.randbelow(2**31),
-        **version.metadata.get("sampling", {}),
-        **(sampling or {}),
-    }
     prompt = tree.prompt(question.pk, pictures=images.taken_by(version))
     if getattr(question, "pictures", ()) and not images.taken_by(version):
         raise Invalid(f"The model '{version.name}' takes no pictures; send the words alone.")
-    fitted = windows.fit(version, prompt, wanted["max_tokens"])
-    wanted["max_tokens"] = fitted.max_tokens
-    if fitted.dropped_messages or fitted.dropped_characters:
-        wanted["trimmed"] = {
-            "messages": fitted.dropped_messages,
-            "characters": fitted.dropped_characters,
-        }
+    wanted, prompt = prepared(version, prompt, sampling)
     answer = Message(
         conversation=conversation,
         parent=question,
@@ -359,7 +345,29 @@ def _answer(
     )
     if answer_id:
         answer.pk = answer_id
-    return answer, images.with_images(fitted.messages)
+    return answer, images.with_images(prompt)
+
+
+def prepared(
+    version: ModelVersion, prompt: list[dict], sampling: dict | None
+) -> tuple[dict, list[dict]]:
+    """How an answer is sampled, and as much of the prompt as the model can read."""
+    wanted = {
+        "temperature": settings.CHAT_TEMPERATURE,
+        "top_p": settings.CHAT_TOP_P,
+        "max_tokens": settings.CHAT_MAX_TOKENS,
+        "seed": secrets.randbelow(2**31),
+        **version.metadata.get("sampling", {}),
+        **(sampling or {}),
+    }
+    fitted = windows.fit(version, prompt, wanted["max_tokens"])
+    wanted["max_tokens"] = fitted.max_tokens
+    if fitted.dropped_messages or fitted.dropped_characters:
+        wanted["trimmed"] = {
+            "messages": fitted.dropped_messages,
+            "characters": fitted.dropped_characters,
+        }
+    return wanted, fitted.messages
 
 
 def _deployment(conversation: Conversation) -> Deployment:

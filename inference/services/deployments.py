@@ -111,6 +111,11 @@ def choose(*, project: str, key: str) -> Deployment:
     serving = list(Deployment.objects.serving(project))
     if not serving:
         raise Conflict(f"No model serves in '{project}' yet.")
+    return deal(serving, project=project, key=key)
+
+
+def deal(serving: list[Deployment], *, project: str, key: str) -> Deployment:
+    """As `choose`, among deployments that were looked up before."""
     point = int.from_bytes(hashlib.sha256(f"{project}:{key}".encode()).digest()[:8]) % WHOLE
     # The live arm comes last, so a new arm takes its share and moves nobody else.
     for deployment in sorted(serving, key=lambda one: (one.arm == Arm.LIVE, one.arm)):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Iterator
 
 import openai
@@ -176,6 +177,31 @@ def test_keys_are_needed_and_need_the_scope(client, alice, key_of, served):
     assert status(Authorization="Bearer \u00e9") == 401
     assert status(Authorization=f"Bearer {key_of(alice, 'annotate')}") == 403
     assert status(Authorization=f"Bearer {key_of(alice, 'feedback')}") == 200
+
+
+def test_of_two_opposite_reactions_the_later_stands_and_repeats_change_nothing(
+    client, alice, key_of, official
+):
+    answer = official.chat.completions.create(model="first", messages=HELLO)
+    headers = {"Authorization": f"Bearer {key_of(alice, 'react')}"}
+
+    def give(**body) -> list[str]:
+        told = client.post(
+            "/v1/feedback", {"completion_id": answer.id, **body}, headers=headers,
+            content_type="application/json",
+        )  # fmt: skip
+        assert told.status_code == 201
+        return told.json()["reactions"]
+
+    like, clear = str(uuid.uuid4()), str(uuid.uuid4())
+    assert give(reaction="like", id=like) == ["like"]
+    assert give(reaction="dislike") == ["dislike"]
+    assert give(reaction="like", id=like) == ["dislike"]  # an old message that comes twice
+    assert give(reaction="love") == ["love"]
+    assert give(reaction="like") == ["love", "like"]
+    assert give(value=0, id=clear) == []
+    assert give(value=-1) == ["dislike"]
+    assert give(value=0, id=clear) == ["dislike"]
 
 
 def test_feedback_on_other_peoples_answers_and_nonsense_is_refused(
