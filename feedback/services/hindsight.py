@@ -1,7 +1,8 @@
 """The question asked later: was an earlier answer useful, now that its use has been seen?
 
-A reaction is given before the advice is followed; a verdict in hindsight is not (Liang et al.
-2025, RLHS). At most one question in a few days, about an answer the person may still remember.
+A reaction is given before the advice is followed, a verdict in hindsight after it (Liang et al.
+2025, RLHS, arXiv 2501.08617). A person is asked at most once in three days, about an answer of
+the last two weeks, and only about answers that ended CHAT_HINDSIGHT_AFTER_H hours ago or earlier.
 """
 
 import hashlib
@@ -21,8 +22,10 @@ CANDIDATES = 50
 def due(*, person: Person) -> Message | None:
     """The answer to ask this person about now, or None.
 
-    Only complete answers of the chat, in conversations whose person consents. Which of them is
-    chosen does not depend on what was thought of it, so that verdicts are not a selection.
+    Only complete answers of the chat, in conversations whose person consents. Of the newest 50
+    that may be asked about, the one with the least hash: what was thought of an answer has no part
+    in it, so that verdicts are not a selection, and the same one is asked about again when the
+    page is loaded again, until another answer becomes old enough.
     """
     now = timezone.now()
     asked = person.events.filter(kind=Event.Kind.HINDSIGHT)

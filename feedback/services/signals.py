@@ -185,10 +185,26 @@ def _store(person: Person, signals: list[Signal]) -> list[Outcome]:
         rows.append(row)
         outcomes.append(Outcome(signal.client_event, "stored"))
     Event.objects.bulk_create(rows, ignore_conflicts=True)
+    taken = _taken(rows)
     reactions = [row.client_event for row in rows if row.kind in webhooks.REACTION_KINDS]
     if reactions:
-        webhooks.note_reactions(reactions)
-    return outcomes
+        webhooks.note_reactions(one for one in reactions if one not in taken)
+    return [
+        Outcome(one.client_event, "refused", TAKEN)
+        if one.state == "stored" and one.client_event in taken
+        else one
+        for one in outcomes
+    ]
+
+
+def _taken(rows: list[Event]) -> set[UUID]:
+    """Ids that somebody else has used for another event between our looking and our storing."""
+    stored = Event.objects.in_bulk([row.client_event for row in rows], field_name="client_event")
+
+    def what(event: Event) -> tuple:
+        return event.message_id, event.kind, event.reaction
+
+    return {row.client_event for row in rows if what(row) != what(stored[row.client_event])}
 
 
 def _row(person: Person, signal: Signal) -> Event:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from feedback import live
 from feedback.models import Conversation, Event, Message
 from feedback.people import Person
-from feedback.services import chat, hindsight
+from feedback.services import chat, hindsight, signals
 from inference.models import Deployment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,6 +103,27 @@ def test_strangers_tell_nothing(api, answered, alice):
     told = {"events": [event(answered(alice))]}
     assert api().post("/api/events/", told, format="json").status_code == 401
     assert api(alice, "annotate").post("/api/events/", told, format="json").status_code == 403
+
+
+def test_an_id_lost_to_another_event_at_the_same_moment_is_not_called_stored(
+    alice, answered, monkeypatch
+):
+    answer, person = answered(alice), Person(user=alice)
+    mine = signals.Signal(uuid.uuid4(), "copy", answer.pk)
+    checked = signals.checked
+
+    def meanwhile(signal) -> None:
+        """Between the look for known ids and the storing, the id is used for something else."""
+        checked(signal)
+        Event.objects.create(
+            client_event=mine.client_event, kind="report", reasons=["false"], message=answer,
+            actor=alice,
+        )  # fmt: skip
+
+    monkeypatch.setattr(signals, "checked", meanwhile)
+    (outcome,) = signals.record_many(person=person, signals=[mine])
+    assert (outcome.state, outcome.detail) == ("refused", signals.TAKEN)
+    assert [one.kind for one in Event.objects.filter(client_event=mine.client_event)] == ["report"]
 
 
 def test_a_batch_takes_few_queries_however_long(
