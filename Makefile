@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 DATA := ../shared/data
 INSTALL := sh config/launch/install.sh
 
-.PHONY: help install-dev run stop test demo bench lint format ci vllm-cpu
+.PHONY: help install-dev run stop test demo bench lab lint format ci vllm-cpu
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ demo: ## the whole loop with simulated people, through the real doors
 
 bench: ## benchmarks; by name: make bench PARTS="annotation queue-size export reward-models"
 	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && exec $(PY) -m tests.bench $(or $(PARTS),annotation export reward-models) --data $(DATA) $(ARGS)
+
+lab: ## try the papers' claims on a small language; by name: make lab ARGS="--only lipo --seeds 5"
+	@$(INSTALL) $(VENV) requirements.txt && exec $(PY) -m alignment.lab $(ARGS)
 
 lint: ## check format and style
 	@$(INSTALL) $(VENV) requirements.txt requirements-dev.txt && $(PY) -m ruff format --check . && $(PY) -m ruff check .
