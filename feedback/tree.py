@@ -39,6 +39,10 @@ class Tree:
         """The message and the alternatives to it, oldest first."""
         return self._children[message.parent_id]
 
+    def children(self, message_id: UUID | None) -> list[UUID]:
+        """What follows a message, oldest first."""
+        return self._children.get(message_id, [])
+
     def path(self, message_id: UUID | None) -> list[Message]:
         """From the root to this message."""
         path = []

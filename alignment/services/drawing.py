@@ -6,7 +6,7 @@ the second gives the rows their weights and makes the pairs.
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from django.utils.dateparse import parse_datetime
 
-from alignment.services import parquet
+from alignment.services import implied, parquet
 from alignment.services.datasheet import Gathering
 from alignment.services.records import (
     KINDS,
@@ -32,6 +32,7 @@ from alignment.services.shares import Pairs, Words, weighted
 from annotation import selectors as annotation
 from annotation.models import Project
 from feedback import selectors as feedback
+from feedback.services import implicit
 
 #: Written even when empty, so that a reader finds them.
 ALWAYS = ("preference", "reaction")
@@ -82,6 +83,8 @@ def draw(
     kinds = [kind for kind in KINDS if kind in query["kinds"]]
     work.judgments([kind for kind in kinds if kind in PARTS_OF])
     work.chats([kind for kind in kinds if kind in OF_CHATS])
+    if "preference" in kinds and "implicit" in query:
+        work.implicit()
     return work.drawn
 
 
@@ -242,6 +245,23 @@ class _Work:
             if self.kept is not None:
                 weight = self.kept.get(f"event {record.event_id}", weight)
             yield record, reaction_row(record, self.share, weight)
+
+    def implicit(self) -> None:
+        """Pairs from what people did, after those from what they said."""
+
+        def wanted() -> Iterator[implicit.ImplicitRecord]:
+            found = implicit.preferences(
+                project_ids=self.ids, until=self.until, position=self.event
+            )
+            for record in found:
+                if not self._unwanted(record.person, record.created_at):
+                    weight = (self.kept or {}).get(implied.name_of(record), record.weight)
+                    yield replace(record, weight=weight)
+
+        self.drawn.pairs += implied.append(
+            self.folder, wanted(), weight=self.query["implicit"], eval_share=self.share,
+            counted=self.drawn.gathering,
+        )  # fmt: skip
 
     def _followups(self) -> Iterator[tuple]:
         for record in feedback.followups(project_ids=self.ids, until=self.until):

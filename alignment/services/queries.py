@@ -10,6 +10,8 @@ from annotation.models import Project
 from config.errors import Invalid
 
 SOURCES = ("human", "review", "vote")
+#: What an implicit preference weighs beside one that was said in words, before its audit.
+IMPLICIT = 0.3
 
 
 def resolve_query(project: Project, query: dict[str, Any] | None) -> dict[str, Any]:
@@ -20,6 +22,8 @@ def resolve_query(project: Project, query: dict[str, Any] | None) -> dict[str, A
     leaves out judgments that carry a flag; `weights` is `fitted` (by reliability) or `equal`;
     `min_weight` leaves out people whose word is worth less than this share of the average;
     `consent` is always `given`; `eval_share` of the prompts are held out, by their hash.
+    `implicit` adds pairs from what people did with two answers (asked again, copied), each with
+    this share of the weight of a spoken one; true stands for IMPLICIT, and none are drawn unasked.
     """
     given = dict(query or {})
     lists = {
@@ -42,7 +46,12 @@ def resolve_query(project: Project, query: dict[str, Any] | None) -> dict[str, A
         "eval_share": 0.2,
     }
     resolved |= {name: given.pop(name, default) for name, default in plain.items()}
+    implicit = given.pop("implicit", False)
     wrong: dict[str, str] = dict.fromkeys(given, "is not a known key of a query")
+    if not isinstance(implicit, bool) and not _number(implicit, 0, 1, closed=True):
+        wrong["implicit"] = "must be true, false, or a weight from 0 to 1"
+    elif implicit:  # not named otherwise, so that queries from before it keep their digests
+        resolved["implicit"] = IMPLICIT if implicit is True else float(implicit)
     known = set(
         Project.objects.filter(slug__in=resolved["projects"]).values_list("slug", flat=True)
     )

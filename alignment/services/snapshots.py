@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from alignment.models import Snapshot
-from alignment.services import datasheet, files, parquet
+from alignment.services import datasheet, files, implied, parquet
 from alignment.services.drawing import Drawn, draw
 from alignment.services.queries import resolve_query
 from alignment.services.shares import SMOOTHING
@@ -130,6 +130,7 @@ def rebuild(snapshot: Snapshot, folder: Path) -> dict[str, str]:
     if reactions.exists():
         for row in parquet.read(reactions, ["record_id", "weight"]):
             discounts[f"event {row['record_id']}"] = row["weight"]
+    discounts |= implied.weights_in(home)
     with _one_view():
         draw(
             folder,
