@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             results.append(report.result(claim, records))
             tqdm.write(report.summary(results[-1]), file=sys.stdout)
             report.plot(claim, records, options.folder)
-    report.save(results, options.folder)
+    report.overview(report.save(results, options.folder), CLAIMS, options.folder)
     print(f"Written: results.json, results.md and the plots in {options.folder}")
     return 0
 

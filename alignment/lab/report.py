@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +95,10 @@ def markdown(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def save(results: Sequence[Result], folder: Path) -> None:
-    """Write results.json and results.md; claims that were not run this time keep their place."""
+def save(results: Sequence[Result], folder: Path) -> list[Result]:
+    """Write results.json and results.md; claims that were not run this time keep their place.
+    Returns all that was written.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     try:
@@ -104,8 +106,10 @@ def save(results: Sequence[Result], folder: Path) -> None:
     except (OSError, ValueError):
         known = {}
     known |= {r["claim"]: r for r in results}
-    path.write_text(json.dumps(list(known.values()), indent=1), encoding="utf-8")
-    (folder / "results.md").write_text(markdown(list(known.values())), encoding="utf-8")
+    every = list(known.values())
+    path.write_text(json.dumps(every, indent=1), encoding="utf-8")
+    (folder / "results.md").write_text(markdown(every), encoding="utf-8")
+    return every
 
 
 STYLE = {
@@ -122,19 +126,44 @@ STYLE = {
 
 def plot(claim: Claim, records: Sequence[Record], folder: Path) -> list[Path]:
     """Draw the claim as SVG and PNG: means with 95 % intervals over the seeds."""
+    return _pictures([(claim, records)], 1, folder, claim.name)
+
+
+def overview(results: Sequence[Result], claims: Mapping[str, Claim], folder: Path) -> list[Path]:
+    """Draw every claim of `results` side by side; those run with another configuration or code
+    than today's are left out.
+    """
+    known = [
+        (claims[r["claim"]], r["records"])
+        for r in results
+        if r["claim"] in claims and r["key"] == key(claims[r["claim"]])
+    ]
+    return _pictures(known, 3, folder, "overview")
+
+
+def _pictures(
+    shown: Sequence[tuple[Claim, Sequence[Record]]], across: int, folder: Path, name: str
+) -> list[Path]:
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{claim.name}.{kind}" for kind in ("svg", "png")]
+    paths = [folder / f"{name}.{kind}" for kind in ("svg", "png")]
+    across = min(across, len(shown))
+    down = -(-len(shown) // across)
     with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.6, 3.8), layout="constrained")
-        claim.draw(axes, claim.config, records)
-        axes.set_title(claim.name, loc="left", fontweight="bold")
-        if axes.get_legend_handles_labels()[1]:
-            axes.legend(frameon=False, fontsize=8)
+        figure, grid = plt.subplots(
+            down, across, figsize=(5.6 * across, 3.8 * down), layout="constrained", squeeze=False
+        )
+        for axes in grid.flat[len(shown) :]:
+            axes.axis("off")
+        for axes, (claim, records) in zip(grid.flat, shown, strict=False):
+            claim.draw(axes, claim.config, records)
+            axes.set_title(claim.name, loc="left", fontweight="bold")
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend(frameon=False, fontsize=8)
         for path in paths:
             figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
         plt.close(figure)

@@ -92,6 +92,7 @@ def test_a_run_goes_on_where_it_was_and_writes_its_report(tmp_path, monkeypatch,
     other = replace(counting, config=replace(counting.config, beta=0.2))
     assert store.key(other) != store.key(counting)
     assert "online-dpo" in capsys.readouterr().out
+    assert (tmp_path / "overview.png").stat().st_size > 2000
     results = json.loads((tmp_path / "results.json").read_text())
     assert [r["seeds"] for r in results] == [3]
     assert (

@@ -16,7 +16,7 @@ from alignment.lab.tongue import Pairs, Shape, Tongue
 from alignment.rewards import linear
 from alignment.rewards.robust import soft_targets, strength
 from annotation.quality.labels import labels_of
-from annotation.quality.reliability import fitted
+from annotation.quality.reliability import Reliability, fitted
 
 
 @dataclass(frozen=True)
@@ -44,29 +44,36 @@ def votes(tongue: Tongue, config: Crowd, pairs: Pairs, rng: np.random.Generator)
     return who, np.where(adversary, 1.0 - honest, honest), honest
 
 
+def trusted(who: np.ndarray, said: np.ndarray) -> tuple[Reliability, np.ndarray, np.ndarray]:
+    """The fitted reliability of the people, P(first is better) of each pair `(P,)` by it, and the
+    weight of each vote `(P, each)`.
+    """
+    labels = labels_of(
+        (at, int(person), int(vote))
+        for at in range(len(who))
+        for person, vote in zip(who[at], said[at], strict=True)
+    )
+    found = fitted(labels)
+    weight_of = found.weight_of(labels)
+    soft = found.soft[np.argsort(labels.units), labels.values.index(1)]
+    return found, soft, np.vectorize(weight_of.__getitem__)(who)
+
+
 def measure_crowd(config: Crowd, seed: int) -> Record:
     """Accuracy of reward models from the same judgments, counted in several ways."""
     tongue = Tongue(config.shape, seed)
     rng = np.random.default_rng([seed, 2])
     pairs = tongue.pairs(tongue.ref, config.pairs, rng)
     who, said, honest = votes(tongue, config, pairs, rng)
-    labels = labels_of(
-        (at, int(person), int(vote))
-        for at in range(len(pairs))
-        for person, vote in zip(who[at], said[at], strict=True)
-    )
-    trust = fitted(labels)
-    soft = trust.soft[np.argsort(labels.units), labels.values.index(1)]
-    weight_of = trust.weight_of(labels)
-    weights = np.vectorize(weight_of.__getitem__)(who)
-    weighted = (weights * said).sum(1) / weights.sum(1)
+    trust, soft, weights = trusted(who, said)
     arms = {
         "hard": ((said.mean(1) > 0.5).astype(float), None),
         "shares": (said.mean(1), None),
-        "weighted": (weighted, weights.mean(1)),
+        "weighted": ((weights * said).sum(1) / weights.sum(1), weights.mean(1)),
         "soft": (soft, None),
         "no adversaries": ((honest.mean(1) > 0.5).astype(float), None),
         "no adversaries, shares": (honest.mean(1), None),
+        "no adversaries, soft": (trusted(who, honest)[1], None),
     }
     test = tongue.pairs(tongue.ref, config.test, rng)
     found = {
@@ -76,12 +83,11 @@ def measure_crowd(config: Crowd, seed: int) -> Record:
         for name, (label, weight) in arms.items()
     }
     bad = round(config.adversaries * config.people)
-    by_person = np.array([weight_of.get(p, np.nan) for p in range(config.people)])
     return {
         "accuracy": found,
         "method": trust.method,
-        "weight of adversaries": float(np.nanmean(by_person[:bad])) if bad else 0.0,
-        "weight of the others": float(np.nanmean(by_person[bad:])),
+        "weight of adversaries": float(weights[who < bad].mean()),
+        "weight of the others": float(weights[who >= bad].mean()),
     }
 
 
@@ -89,7 +95,7 @@ def judge_crowd(config: Crowd, records: Sequence[Record]) -> list[Finding]:
     """Gain over hard votes, and cost against a crowd without adversaries."""
     names = list(records[0]["accuracy"])
     share = {name: 100 * column(records, "accuracy", name) for name in names}
-    cost = share["no adversaries"] - share["soft"]
+    cost = share["no adversaries, soft"] - share["soft"]
     out = [
         Finding("soft labels of the fitted model minus hard votes, points", _d(share, "soft"), 0.0),
         Finding(
@@ -110,7 +116,7 @@ def _d(share: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 def draw_crowd(axes, config: Crowd, records: Sequence[Record]) -> None:
     """Accuracy by way of counting."""
-    names = ("hard", "shares", "weighted", "soft", "no adversaries")
+    names = ("hard", "shares", "weighted", "soft", "no adversaries, soft")
     rows = [100 * column(records, "accuracy", n) for n in names]
     points(axes, ("hard votes", "shares", "weights", "soft labels", "no adversary"), rows)
     axes.set_ylabel("fresh pairs in order, %")
