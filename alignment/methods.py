@@ -19,8 +19,12 @@ from alignment.rewards import pieces as reward_pieces
 from alignment.rollouts import pieces as rollout_pieces
 
 PAGE = Path(__file__).with_name("METHODS.md")
-TESTS = Path(__file__).resolve().parents[1] / "tests" / "alignment_core"
-PARTS = ("objectives", "rewards", "rollouts")
+TESTS = tuple(
+    Path(__file__).resolve().parents[1] / "tests" / name
+    for name in ("alignment_core", "annotation")
+)
+CORE = ("alignment.", "annotation.quality")
+PARTS = ("objectives", "rewards", "rollouts", "quality")
 
 ROWS = {
     "R1": "Bradley-Terry",
@@ -69,10 +73,33 @@ ROWS = {
     "M5": "constrained rewards",
 }
 
-ABSENT = {
-    "W6": "the models of annotators live with the judgments, in `annotation/quality`; losses here "
-    "take their weights and soft labels (`weighted_mean`, `soft_label`)",
-}
+#: The models of annotators live with the judgments; losses here take their weights and soft labels.
+CROWD = (
+    Piece(
+        "W6",
+        "annotation.quality.reliability.majority",
+        "shares of each value",
+        "by hand",
+    ),
+    Piece(
+        "W6",
+        "annotation.quality.reliability.dawid_skene",
+        "Dawid and Skene 1979, by crowd-kit 1.4",
+        "majority for people all alike; 3 adversaries of 10",
+    ),
+    Piece(
+        "W6",
+        "annotation.quality.reliability.mace",
+        "Hovy et al. 2013, by crowd-kit 1.4",
+        "majority for people all alike",
+    ),
+    Piece(
+        "W6",
+        "annotation.quality.reliability.crowd_bt",
+        "Chen et al. 2013 eq. 6",
+        "choix 0.4.1; scipy.optimize without gradients",
+    ),
+)
 
 PARTLY = {
     "M3": "PAMA's own O(n) closed form is absent: only its abstract could be read, so the exact "
@@ -102,6 +129,7 @@ def every_piece() -> list[Piece]:
         *objective_pieces.PIECES,
         *reward_pieces.PIECES,
         *rollout_pieces.PIECES,
+        *CROWD,
     ]
 
 
@@ -110,13 +138,14 @@ def key(piece: Piece) -> str:
     return f"{'.'.join(piece.target.split('.')[:2])}:{piece.name}"
 
 
-def named_in_tests(folder: Path = TESTS) -> dict[str, set[str]]:
+def named_in_tests(*folders: Path) -> dict[str, set[str]]:
     """For every function of the core that a test uses, by `key`, the test files.
 
     Names are followed through the file's imports; helpers count for the tests that call them.
     """
     found: dict[str, set[str]] = {}
-    for path in sorted(p for part in PARTS for p in folder.glob(f"test_{part}*.py")):
+    every = [p for f in folders or TESTS for part in PARTS for p in f.glob(f"test_{part}*.py")]
+    for path in sorted(every):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         imported = _imports(tree)
         functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
@@ -135,7 +164,7 @@ def _imports(tree: ast.Module) -> dict[str, str]:
     """Local names of what a file imports from the core, with their keys."""
     out: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("alignment."):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(CORE):
             package = ".".join(node.module.split(".")[:2])
             for alias in node.names:
                 out[alias.asname or alias.name] = f"{package}:{alias.name}"
@@ -177,8 +206,6 @@ def page(tests: dict[str, set[str]] | None = None) -> str:
                 f"| {row} | {title} | `{short(piece)}` | {piece.source} | "
                 f"{_tests(piece, tests)} | {piece.reference} |"
             )
-        if not own:
-            lines.append(f"| {row} | {title} | absent: {ABSENT.get(row, '')} | | | |")
     lines += ["", "## What is missing in part", ""]
     lines += [f"- **{row}**: {reason}." for row, reason in PARTLY.items()]
     lines += ["", *inputs_table()]
@@ -206,7 +233,7 @@ def inputs_table() -> list[str]:
 
 
 def short(piece: Piece) -> str:
-    """The path without the package's name."""
+    """The path without the name of this package."""
     return piece.target.removeprefix("alignment.")
 
 

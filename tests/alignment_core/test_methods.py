@@ -23,11 +23,9 @@ def test_the_page_is_in_step_with_the_registries():
     assert written == methods.page(), "run: python -m alignment.methods --write"
 
 
-def test_every_row_owed_is_covered_or_listed_as_absent_with_a_reason():
+def test_every_row_owed_is_covered():
     covered = {p.method for p in methods.every_piece()}
-    assert set(OWED) == set(methods.ROWS)
-    for row in OWED:
-        assert (row in covered) != bool(methods.ABSENT.get(row)), row
+    assert set(OWED) == set(methods.ROWS) == covered
     assert set(methods.PARTLY) <= covered
 
 
