@@ -54,12 +54,15 @@ class User(AbstractUser):
 
 
 class AccessKeyManager(models.Manager):
-    def issue(self, *, user: User, scopes: list[str], name: str = "") -> tuple["AccessKey", str]:
+    def issue(
+        self, *, user: User, scopes: list[str], name: str = "", **limits: int | None
+    ) -> tuple["AccessKey", str]:
         """Create a key; the secret is returned once and only its hash is kept."""
         secret = f"pk-{secrets.token_urlsafe(32)}"
         key = self.create(
-            user=user, name=name, scopes=sorted(scopes), prefix=secret[:9], digest=_digest(secret)
-        )
+            user=user, name=name, scopes=sorted(scopes), prefix=secret[:9],
+            digest=_digest(secret), **limits,
+        )  # fmt: skip
         return key, secret
 
     def find(self, secret: str) -> "AccessKey | None":
@@ -84,6 +87,10 @@ class AccessKey(models.Model):
     prefix = models.CharField(max_length=12)
     digest = models.CharField(max_length=64, unique=True)
     scopes = ArrayField(models.CharField(max_length=16))
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="At the doors under /v1/; empty takes the instance's."
+    )
+    tokens_per_day = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)

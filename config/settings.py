@@ -172,7 +172,6 @@ ENGINE_TOTAL_S = env("ENGINE_TOTAL_S", float, 300.0)
 CHAT_PROJECT = env("CHAT_PROJECT", default="demo")
 CHAT_MAX_CHARS = env("CHAT_MAX_CHARS", int, 32_000)
 # Answers of one person that may be under way at once.
-WEBHOOKS_PRIVATE = env("WEBHOOKS_PRIVATE", to_bool, False)
 CHAT_PARALLEL = env("CHAT_PARALLEL", int, 4)
 # An answer that nobody has been reading for this long is stopped.
 CHAT_GRACE_S = env("CHAT_GRACE_S", float, 20.0)
@@ -181,6 +180,11 @@ CHAT_TOP_P = env("CHAT_TOP_P", float, 0.95)
 CHAT_MAX_TOKENS = env("CHAT_MAX_TOKENS", int, 400)
 # An answer is asked about again when it is at least this old (and at most two weeks).
 CHAT_HINDSIGHT_AFTER_H = env("CHAT_HINDSIGHT_AFTER_H", float, 20.0)
+# What one key may do at the doors under /v1/; 0 is without limit. A key may have limits of its own.
+API_REQUESTS_PER_MINUTE = env("API_REQUESTS_PER_MINUTE", int, 600)
+API_TOKENS_PER_DAY = env("API_TOKENS_PER_DAY", int, 0)
+# Whether webhooks may go to addresses inside a private network.
+WEBHOOKS_PRIVATE = env("WEBHOOKS_PRIVATE", to_bool, False)
 
 # People -------------------------------------------------------------------------------------
 

@@ -13,13 +13,14 @@ from time import time
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, ObjectDoesNotExist, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from config.errors import Busy, Conflict, DomainError
-from config.models import AccessKey, User
+from config.models import AccessKey
+from feedback import quota
 from feedback.api import completion_forms as forms
 from feedback.people import Person
 from feedback.services import completions, reactions
@@ -27,7 +28,7 @@ from feedback.threads import in_thread
 from inference import selectors
 
 BODY_LIMIT = 2_000_000
-View = Callable[[HttpRequest, User], Awaitable[HttpResponseBase]]
+View = Callable[[HttpRequest, AccessKey], Awaitable[HttpResponseBase]]
 
 
 class _Refused(Exception):
@@ -52,13 +53,25 @@ def door(
             if from_anywhere and request.method == "OPTIONS":
                 return _open_to_all(HttpResponse(status=204), method)
             response = await answered(request)
+            response["X-Content-Type-Options"] = "nosniff"
             return _open_to_all(response, method) if from_anywhere else response
 
         async def answered(request: HttpRequest) -> HttpResponseBase:
             try:
                 if request.method != method:
                     raise _Refused(f"Use {method}.", status=405, code="method_not_allowed")
-                return await view(request, await in_thread(_user, request, scopes))
+                request.get_host()
+                key = await in_thread(_key, request, scopes)
+                used = await quota.admit(key, view.__name__)
+                response = await view(request, key)
+                response.headers.update(used)
+                return response
+            except quota.Exceeded as exc:
+                response = _error(exc.detail, 429, exc.code, kind="rate_limit_error")
+                response.headers.update(exc.headers)
+                return response
+            except DisallowedHost:
+                return _error("This host name is not served here.", 400, "invalid_host")
             except _Refused as exc:
                 return _error(exc.message, exc.status, exc.code, exc.param)
             except RequestDataTooBig:
@@ -74,7 +87,7 @@ def door(
 
 
 @door("GET")
-async def models(request: HttpRequest, user: User) -> JsonResponse:
+async def models(request: HttpRequest, key: AccessKey) -> JsonResponse:
     """The models that answer at the moment."""
     serving = await in_thread(selectors.serving, project=settings.CHAT_PROJECT)
     data = [
@@ -90,11 +103,11 @@ async def models(request: HttpRequest, user: User) -> JsonResponse:
 
 
 @door("POST")
-async def chat_completions(request: HttpRequest, user: User) -> HttpResponseBase:
+async def chat_completions(request: HttpRequest, key: AccessKey) -> HttpResponseBase:
     """Answer a chat, whole or streamed."""
     wanted = forms.completion(_body(request))
     writing = completions.Answer(
-        user=user,
+        key=key,
         messages=wanted.messages,
         model=wanted.model,
         sampling=wanted.sampling,
@@ -132,12 +145,12 @@ async def chat_completions(request: HttpRequest, user: User) -> HttpResponseBase
 
 
 @door("POST", scopes=("feedback", "react"), from_anywhere=True)
-async def feedback(request: HttpRequest, user: User) -> JsonResponse:
+async def feedback(request: HttpRequest, key: AccessKey) -> JsonResponse:
     """What the caller, or somebody behind it, thinks of an answer given to this key."""
     wanted = forms.feedback(_body(request))
     standing = await in_thread(
         reactions.choose,
-        person=Person(user=user),
+        person=Person(user=key.user),
         message_id=wanted.message_id,
         reaction=wanted.reaction,
         client_event=wanted.client_event,
@@ -215,11 +228,12 @@ def _open_to_all(response: HttpResponseBase, method: str) -> HttpResponseBase:
     response["Access-Control-Allow-Origin"] = "*"
     response["Access-Control-Allow-Methods"] = method
     response["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+    response["Access-Control-Expose-Headers"] = "Retry-After"
     response["Access-Control-Max-Age"] = "86400"
     return response
 
 
-def _user(request: HttpRequest, scopes: tuple[str, ...]) -> User:
+def _key(request: HttpRequest, scopes: tuple[str, ...]) -> AccessKey:
     words = request.headers.get("Authorization", "").split()
     key = None
     if len(words) == 2 and words[0].lower() == "bearer":
@@ -231,7 +245,7 @@ def _user(request: HttpRequest, scopes: tuple[str, ...]) -> User:
     if not set(scopes) & set(key.scopes) & key.user.scopes:
         raise _Refused(f"This key lacks the scope '{scopes[0]}'.", status=403,
                        code="missing_scope")  # fmt: skip
-    return key.user
+    return key
 
 
 def _body(request: HttpRequest) -> dict:
@@ -259,8 +273,10 @@ def _domain_error(exc: DomainError) -> JsonResponse:
     return _error(exc.detail, 400, exc.code, param)
 
 
-def _error(message: str, status: int, code: str, param: str | None = None) -> JsonResponse:
-    kind = "invalid_request_error" if status < 500 else "server_error"
+def _error(
+    message: str, status: int, code: str, param: str | None = None, kind: str | None = None
+) -> JsonResponse:
+    kind = kind or ("invalid_request_error" if status < 500 else "server_error")
     return JsonResponse(_error_body(message, kind, code, param), status=status)
 
 

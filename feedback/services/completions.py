@@ -20,7 +20,8 @@ from django.utils import timezone
 
 from annotation.models import Project
 from config.errors import Conflict, DomainError
-from config.models import User
+from config.models import AccessKey
+from feedback import quota
 from feedback.models import Conversation, Message
 from feedback.services import chat
 from feedback.threads import in_thread
@@ -46,12 +47,12 @@ class Answer:
     """One answer to one request: written while `pieces` is read, stored when that ends."""
 
     def __init__(
-        self, *, user: User, messages: list[dict[str, str]], model: str, sampling: dict,
+        self, *, key: AccessKey, messages: list[dict[str, str]], model: str, sampling: dict,
         serving: list[Deployment],
     ):  # fmt: skip
         """`serving` is what serves now. Raises UnknownModel, Conflict or Invalid."""
         self.conversation = Conversation(
-            pk=uuid4(), owner_id=user.pk, source="api",
+            pk=uuid4(), owner_id=key.user_id, source="api",
             title=chat.title_of(messages[-1]["content"]),
         )  # fmt: skip
         deployment = _chosen(serving, model, str(self.conversation.pk))
@@ -61,6 +62,7 @@ class Answer:
         prompt = Tree(self._told).prompt(self._told[-1].pk)
         self._sampling, self._prompt = chat.prepared(deployment.model_version, prompt, wanted)
         self.version = deployment.model_version
+        self._key = key
         self.id = uuid4()
         self.text = ""
         self.usage: client.Usage | None = None
@@ -104,6 +106,8 @@ class Answer:
             "first_token_ms": self._first_ms,
             "duration_ms": self._elapsed_ms(),
         }
+        if self.usage is not None:
+            await quota.spend(self._key, self.usage.prompt_tokens + self.usage.completion_tokens)
         # A client that goes away at this very moment does not take the record with it.
         storing = asyncio.ensure_future(in_thread(self._keep, values))
         try:

@@ -17,6 +17,10 @@ class Command(BaseCommand):
             "--scopes", required=True, help=f"comma-separated, of: {', '.join(SCOPES)}"
         )
         parser.add_argument("--name", default="", help="what the key is for")
+        parser.add_argument(
+            "--requests-per-minute", type=int, help="at the doors under /v1/; 0 is without limit"
+        )
+        parser.add_argument("--tokens-per-day", type=int, help="as above")
 
     def handle(self, *, user, scopes, name, **options):
         wanted = [part.strip() for part in scopes.split(",") if part.strip()]
@@ -32,13 +36,21 @@ class Command(BaseCommand):
         if created:
             person.set_unusable_password()
             person.save(update_fields=["password"])
+        if any((options[one] or 0) < 0 for one in ("requests_per_minute", "tokens_per_day")):
+            raise CommandError("A limit is 0 or more.")
         beyond = sorted(set(wanted) - person.scopes)
         if beyond:
             raise CommandError(
                 f"{user} is {person.get_role_display().lower()}, which does not include "
                 f"{', '.join(beyond)}. Raise the role first or ask for fewer scopes."
             )
-        _, secret = AccessKey.objects.issue(user=person, scopes=wanted, name=name)
+        _, secret = AccessKey.objects.issue(
+            user=person,
+            scopes=wanted,
+            name=name,
+            requests_per_minute=options["requests_per_minute"],
+            tokens_per_day=options["tokens_per_day"],
+        )
         self.stdout.write(secret)
 
 
