@@ -4,7 +4,8 @@ Parts: annotation (the labelling loop, beside Label Studio with --peer), page (t
 a browser), queue-size (10 thousand tasks beside a million), export (many judgments, and the memory
 it takes), crowd (agreement and reliability on published crowd sets beside the reference libraries),
 reward-models (published pairs beside baselines), training (our trainer beside TRL on the same
-rows), snapshot, feedback-gateway, feedback-rollups.
+rows), snapshot, feedback (the chat's side: the five parts feedback-gateway,
+feedback-sockets, feedback-events, feedback-rollups and feedback-attack one after the other).
 """
 
 import argparse
@@ -24,7 +25,11 @@ PARTS = {
     "queue-size": "scale.queue_size",
     "export": "scale.export",
     "snapshot": "loop.snapshot",
+    "feedback": "feedback.run",
     "feedback-gateway": "feedback.gateway.run",
+    "feedback-sockets": "feedback.sockets.run",
+    "feedback-events": "feedback.events.run",
+    "feedback-attack": "feedback.attack",
     "feedback-rollups": "feedback.rollups.run",
 }
 
@@ -53,6 +58,8 @@ def main() -> int:
     parser.add_argument("--streams", default="1,8,32", help="for feedback-gateway")
     parser.add_argument("--engines", default="transformers,vllm", help="for feedback-gateway")
     parser.add_argument("--rounds", type=int, default=6, help="for feedback-gateway")
+    parser.add_argument("--idle", type=int, default=1000, help="for feedback-sockets")
+    parser.add_argument("--active", type=int, default=50, help="for feedback-sockets")
     parser.add_argument("--events", type=int, default=10_000_000, help="for feedback-rollups")
     parser.add_argument("--records", type=int, default=1_000_000, help="for snapshot")
     parser.add_argument("--data", default="../shared/data", help="for reward-models")
