@@ -20,7 +20,8 @@ class QualityView(APIView):
     def get(self, request, slug):
         """Agreement, habits and reliability: the whole report for reviewers of the project, one's
         own row for everyone else. `state` is fresh, updating (an older report is shown while a
-        new one is made) or measuring (there is none yet: ask again in a few seconds)."""
+        new one is made, `progress` of it from 0 to 1) or measuring (there is none yet: ask again
+        in a few seconds)."""
         project = policies.access_project(slug=slug, by=request.user)
         now = quality.current(project)
         whole = "review" in scopes_of(request) and policies.may_review(
@@ -29,6 +30,7 @@ class QualityView(APIView):
         return Response(
             {
                 "state": now.state,
+                "progress": now.progress,
                 "report": now.report if whole else None,
                 "own": quality.own(now.report, request.user),
             }

@@ -8,6 +8,7 @@ answer, it is not made again. Web processes only read it, so they load none of t
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from django.core.cache import cache
@@ -32,10 +33,11 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Current:
     """The newest report there is (None before the first), and whether it speaks of all that was
-    said so far; if not, a new one is under way."""
+    said so far; if not, a new one is under way, and `progress` says how far (0 to 1)."""
 
     report: dict | None
     is_fresh: bool
+    progress: float = 0.0
 
     @property
     def state(self) -> str:
@@ -52,7 +54,8 @@ def current(project: Project) -> Current:
     rested = kept is None or time.time() - kept["made"] > REST * kept["took"]
     if rested:
         _ask(project)
-    return Current(kept["report"] if kept else None, False)
+    done = cache.get(f"{_key(project)}:busy")
+    return Current(kept["report"] if kept else None, False, done or 0.0)
 
 
 def _key(project: Project) -> str:
@@ -77,7 +80,7 @@ def _ask(project: Project) -> None:
     """Have a report made, once at a time. Without a broker the old one stays, and says so."""
     from annotation.tasks import measure as task
 
-    if not cache.add(f"{_key(project)}:busy", 1, BUSY_SECONDS):
+    if not cache.add(f"{_key(project)}:busy", 0.0, BUSY_SECONDS):
         return
     try:
         task.delay(project.pk)
@@ -87,12 +90,16 @@ def _ask(project: Project) -> None:
 
 
 def measure(project: Project) -> dict:
-    """Make the report of a project now and keep it. Takes seconds to minutes: not for a request."""
+    """Make the report of a project now and keep it. Takes seconds: not for a request."""
     started = time.monotonic()
     cache.delete(f"{_key(project)}:stamp")
     at = stamp(project)
+
+    def tell(done: float) -> None:
+        cache.set(f"{_key(project)}:busy", done, BUSY_SECONDS)
+
     try:
-        made = report(project)
+        made = report(project, tell)
     finally:
         cache.delete(f"{_key(project)}:busy")
     took = time.monotonic() - started
@@ -104,20 +111,27 @@ def measure(project: Project) -> dict:
 # The report ---------------------------------------------------------------------------------
 
 
-def report(project: Project) -> dict:
-    """Everything the pages and the REST call show, as plain values; people by pseudonym."""
+def report(project: Project, tell: Callable[[float], None] = lambda done: None) -> dict:
+    """Everything the pages and the REST call show, as plain values; people by pseudonym.
+
+    `tell` is called now and then with how much of it is done, from 0 to 1.
+    """
     read = quality_rows.window(project)
     names = _Names()
     aspects = list(quality_rows.aspects(read))
     habits = _Habits()
     kinds = defaultdict(list)
-    for aspect in aspects:
+    for n, aspect in enumerate(aspects):
+        tell(round(0.1 + 0.5 * n / len(aspects), 2))
         kinds[aspect.kind].append(_labels(aspect, names, habits))
+    tell(0.6)
     if "listwise" in project.kinds:
         _add(kinds, "listwise", _rankings(read, habits))
     if "span" in project.kinds:
         _add(kinds, "span", _marks(read, habits))
+    tell(0.7)
     checks = said_by.checks(project)
+    tell(0.8)
     counted = _counted(read)
     weights = _weights(aspects)
     return {

@@ -292,7 +292,12 @@ def test_the_first_look_asks_for_a_report_in_the_background(crowd, remy, api, mo
     monkeypatch.setattr("annotation.tasks.measure.delay", asked.append)
     for _ in range(2):
         answer = api(remy).get("/api/projects/helpful/quality/")
-        assert answer.json() == {"state": "measuring", "report": None, "own": None}
+        assert answer.json() == {
+            "state": "measuring",
+            "progress": 0.0,
+            "report": None,
+            "own": None,
+        }
     assert asked == [crowd.pk]
 
 

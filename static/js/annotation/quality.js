@@ -5,10 +5,13 @@ import { api } from "lib/api";
 
 const PAUSES = [1500, 2000, 3000, 5000, 8000, 15_000];
 const node = $("#state");
+const bar = $("#progress");
 
 async function lookAgain(attempt) {
   try {
-    const { state } = await api.get(node.dataset.address);
+    const { state, progress } = await api.get(node.dataset.address);
+    bar.value = progress;
+    bar.hidden = !progress;
     if (state === "fresh") {
       announce(node.textContent);
       location.reload();
