@@ -86,6 +86,7 @@ def per_day(
     rows = (
         Judgment.objects.standing()
         .filter(project__in=ids, created_at__gte=since)
+        .exclude(source=Judgment.Source.REVIEW)
         .order_by()
         .values_list("project_id", TruncDate("created_at"))
         .annotate(Count("id"))

@@ -44,6 +44,7 @@ def argilla(record: dict, kind: str = "") -> TaskIn:
             body=reader.body(kinds),
             annotator=pseudonyms.get(who, who),
             pseudonymous=who in pseudonyms,
+            source="review" if who == own.get("verdict") else "import",
         )
         for who, reader in readers.items()
     ]

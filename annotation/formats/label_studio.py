@@ -151,6 +151,7 @@ def _judgment(annotation: dict, body: dict, own: dict) -> JudgmentIn:
         pseudonymous=isinstance(pseudonym, str),
         shown=order if isinstance(order, list) else None,
         created_at=moment(annotation, "created_at", "annotation"),
+        source="review" if own and annotation.get("id") == own.get("verdict", "") else "import",
     )
 
 

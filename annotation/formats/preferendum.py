@@ -12,7 +12,7 @@ from annotation.formats.items import CandidateIn, JudgmentIn, Refused, TaskIn, r
 TASK_FIELDS = (
     "id", "external_id", "kind", "also", "prompt", "candidates", "overlap", "priority", "gold",
     "gold_note", "is_calibration", "skills", "judgments", "metadata", "state", "source",
-    "created_at",
+    "created_at", "verdict",
 )  # fmt: skip
 _PLAIN = {"content", "model"}
 CANDIDATE_FIELDS = ("id", "content", "parts", "model", "model_version", "sampling", "logprob")

@@ -19,7 +19,7 @@ from annotation.formats.label_studio import HARM, VERDICTS
 from annotation.models import Candidate, Principle, Project
 from annotation.services import loaded, outgoing_tools
 from annotation.services.loaded import LoadedJudgment, LoadedTask
-from annotation.services.outgoing import in_order, standing
+from annotation.services.outgoing import in_order, standing, verdict_of
 from annotation.services.parts import answer_of
 
 CHUNK = 256 * 1024
@@ -206,7 +206,7 @@ def _schemas() -> dict:
         ("prompt", pa.list_(pa.struct([("role", text), ("content", text)]))),
         ("responses", words), ("models", words), ("annotator", text), ("shown", pa.list_(small)),
         ("rationale", text), ("flags", words), ("seconds", pa.float64()), ("source", text),
-        ("created_at", pa.timestamp("us", "UTC")), ("metadata", text),
+        ("final", pa.bool_()), ("created_at", pa.timestamp("us", "UTC")), ("metadata", text),
     ]  # fmt: skip
     choice = [("outcome", text), ("preferred", small)]
     own = {
@@ -255,8 +255,10 @@ def hf_dataset(project: Project, folder: Path, lost: Counter, tally: Counter) ->
             writers[kind].write_batch(batch)
 
         for task in loaded.tasks(project):
+            verdict = verdict_of(task)
             for judgment in standing(task, lost):
-                for kind, row in _rows(task, judgment):
+                is_final = verdict is None or judgment is verdict
+                for kind, row in _rows(task, judgment, is_final):
                     tally["records"] += 1
                     tally[kind] += 1
                     waiting.setdefault(kind, []).append(row)
@@ -268,7 +270,7 @@ def hf_dataset(project: Project, folder: Path, lost: Counter, tally: Counter) ->
     (folder / "README.md").write_text(_card(project, tally))
 
 
-def _rows(task: LoadedTask, judgment: LoadedJudgment) -> Iterator[tuple[str, dict]]:
+def _rows(task: LoadedTask, judgment: LoadedJudgment, is_final: bool) -> Iterator[tuple[str, dict]]:
     candidates = in_order(task)
     place = {c.pk: n for n, c in enumerate(candidates)} | {None: None}
     common = {
@@ -286,6 +288,7 @@ def _rows(task: LoadedTask, judgment: LoadedJudgment) -> Iterator[tuple[str, dic
         "flags": judgment.flags,
         "seconds": judgment.seconds,
         "source": judgment.source,
+        "final": is_final,
         "created_at": judgment.created_at,
         "metadata": json.dumps(task.metadata, ensure_ascii=False, sort_keys=True),
     }  # fmt: skip
@@ -368,7 +371,8 @@ def _card(project: Project, tally: Counter) -> str:
             "configuration a kind. People are named by pseudonyms. `prompt` is a conversation,",
             "`responses` are the answers in the order they came in; `preferred`, `response`,",
             "`anchor`, `closer` and `shown` count them from 0. Offsets of spans are Unicode code",
-            "points, the end exclusive.",
+            "points, the end exclusive. Where a reviewer decided on a task, the verdict alone is",
+            "`final`; elsewhere every judgment is.",
             "",
             "| configuration | judgments |",
             "|---|---|",

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.utils import timezone
+
 from annotation import bodies
 from annotation.formats.items import CandidateIn, JudgmentIn, PromptIn, TaskIn
 from annotation.models import Project, PromptItem, Task
@@ -37,6 +39,7 @@ class Ready:
     created_at: datetime | None
     candidates: list[CandidateIn]
     judgments: list[tuple[JudgmentIn, bodies.Body]]
+    adjudicated_at: datetime | None = None
     pk: int = 0
     ids: list[int] = field(default_factory=list)
 
@@ -112,6 +115,7 @@ class Checker:
             created_at=item.created_at,
             candidates=item.candidates,
             judgments=judgments,
+            adjudicated_at=_decided_at(item.judgments),
         )
 
     def _judged(
@@ -137,12 +141,22 @@ class Checker:
 
 
 def _standing(judgments: list[JudgmentIn]) -> int:
+    """How many fill a place: a reviewer's verdict fills none."""
     superseded = {j.supersedes for j in judgments if j.supersedes is not None}
     return sum(
         1
         for j in judgments
-        if j.withdrawn_at is None and not j.surplus and (j.ref is None or j.ref not in superseded)
+        if j.withdrawn_at is None
+        and not j.surplus
+        and j.source != "review"
+        and (j.ref is None or j.ref not in superseded)
     )
+
+
+def _decided_at(judgments: list[JudgmentIn]) -> datetime | None:
+    """When a reviewer gave the verdict that stands, if one did."""
+    verdicts = [j for j in judgments if j.source == "review" and j.withdrawn_at is None]
+    return (verdicts[-1].created_at or timezone.now()) if verdicts else None
 
 
 def _once_a_person(judgments: list[JudgmentIn]) -> None:

@@ -36,10 +36,16 @@ def preferendum(task: Task, lost: Counter) -> Iterator[dict]:
         **({"skills": task.skills} if task.skills else {}),
         "state": task.state,
         "source": task.source,
+        **_decided(task),
         "judgments": [_judgment(j) for j in task.judgments],
         "metadata": task.metadata,
         "created_at": task.created_at.isoformat(),
     }
+
+
+def _decided(task: Task) -> dict:
+    verdict = verdict_of(task)
+    return {"verdict": str(verdict.pk)} if verdict is not None else {}
 
 
 def in_order(task: Task) -> list[Candidate]:
@@ -92,9 +98,26 @@ def standing(task: Task, lost: Counter) -> Iterator[Judgment]:
             yield row
 
 
-def _answers(task: Task, kind: str, lost: Counter) -> Iterator[tuple[Judgment, dict]]:
-    """What standing judgments say in one kind, their own or a further one."""
+def verdict_of(task: Task) -> Judgment | None:
+    """What a reviewer decided, if one did: the last word on the task."""
+    found = [row for row in standing(task, Counter()) if row.source == "review"]
+    return found[-1] if found else None
+
+
+def final(task: Task, lost: Counter) -> Iterator[Judgment]:
+    """What the task comes to: the verdict alone where there is one, else every judgment that
+    counts. The judgments that a verdict speaks for are added to what was lost."""
+    verdict = verdict_of(task)
     for row in standing(task, lost):
+        if verdict is None or row is verdict:
+            yield row
+        else:
+            lost["judgments of tasks that a reviewer decided"] += 1
+
+
+def _answers(task: Task, kind: str, lost: Counter, rows=final) -> Iterator[tuple[Judgment, dict]]:
+    """What judgments that count say in one kind, their own or a further one."""
+    for row in rows(task, lost):
         if row.kind == kind:
             yield row, answer_of(row)
         elif kind in task.also:
@@ -158,11 +181,17 @@ def _ranked(task: Task, candidates: list[Candidate], ranks: list[int | None]) ->
     }
 
 
-def _each(task: Task, kind: str, lost: Counter) -> Iterator[tuple[Candidate, str, dict]]:
-    """Each candidate with each standing judgment of a kind."""
-    for judgment, answer in _answers(task, kind, lost):
+def _each(task: Task, kind: str, lost: Counter) -> Iterator[tuple[Candidate, dict, dict]]:
+    """Each candidate with each standing judgment of a kind: who gave it, and whether it is the
+    last word: of a task with a verdict the verdict alone is."""
+    verdict = verdict_of(task)
+    for judgment, answer in _answers(task, kind, lost, standing):
+        said = {
+            "annotator": judgment.annotator.pseudonym,
+            "final": verdict is None or judgment is verdict,
+        }
         for candidate in in_order(task):
-            yield candidate, judgment.annotator.pseudonym, answer
+            yield candidate, said, answer
 
 
 def _about(answer: dict, name: str, candidate: Candidate) -> list[dict]:
@@ -174,36 +203,36 @@ def _about(answer: dict, name: str, candidate: Candidate) -> list[dict]:
 
 
 def spans(task: Task, lost: Counter) -> Iterator[dict]:
-    """`prompt, response, annotator, spans, missing`; offsets are code points."""
-    for candidate, who, answer in _each(task, "span", lost):
+    """`prompt, response, annotator, final, spans, missing`; offsets are code points."""
+    for candidate, said, answer in _each(task, "span", lost):
         yield {
             "prompt": task.prompt,
             "response": candidate.content,
-            "annotator": who,
+            **said,
             "spans": _about(answer, "spans", candidate),
             "missing": _about(answer, "missing", candidate),
         }
 
 
 def principles(task: Task, lost: Counter) -> Iterator[dict]:
-    """`prompt, response, annotator, verdicts`."""
-    for candidate, who, answer in _each(task, "principle", lost):
+    """`prompt, response, annotator, final, verdicts`."""
+    for candidate, said, answer in _each(task, "principle", lost):
         yield {
             "prompt": task.prompt,
             "response": candidate.content,
-            "annotator": who,
+            **said,
             "verdicts": _about(answer, "verdicts", candidate),
         }
 
 
 def ratings(task: Task, lost: Counter) -> Iterator[dict]:
-    """`prompt, response, annotator, ratings: {attribute: value}`."""
-    for candidate, who, answer in _each(task, "rating", lost):
+    """`prompt, response, annotator, final, ratings: {attribute: value}`."""
+    for candidate, said, answer in _each(task, "rating", lost):
         values = {r["attribute"]: r["value"] for r in _about(answer, "ratings", candidate)}
         yield {
             "prompt": task.prompt,
             "response": candidate.content,
-            "annotator": who,
+            **said,
             "ratings": values,
         }
 

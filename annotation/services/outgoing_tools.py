@@ -13,7 +13,7 @@ from annotation.formats.label_studio import HARM, STEPS
 from annotation.formats.sides import in_units
 from annotation.prompts import prompt_text
 from annotation.services.loaded import LoadedJudgment, LoadedTask
-from annotation.services.outgoing import in_order, standing
+from annotation.services.outgoing import in_order, standing, verdict_of
 from annotation.services.parts import answer_of
 from annotation.steps import stated_for, steps_of
 
@@ -82,8 +82,10 @@ def _fields(task: LoadedTask) -> dict:
 
 
 def label_studio(task: LoadedTask, lost: Counter) -> Iterator[dict]:
-    """One task; `completed_by` is a number, as Label Studio wants it, named in `meta`."""
-    annotations, people, shown = [], {}, {}
+    """One task; `completed_by` is a number, as Label Studio wants it, named in `meta`, where
+    `verdict` is the annotation in which a reviewer decided."""
+    annotations, people, shown, decided = [], {}, {}, {}
+    verdict = verdict_of(task)
     places = {c.pk: n for n, c in enumerate(in_order(task))}
     for n, judgment in enumerate(standing(task, lost), start=1):
         at = judgment.created_at.isoformat()
@@ -100,11 +102,13 @@ def label_studio(task: LoadedTask, lost: Counter) -> Iterator[dict]:
             }
         )
         people[str(judgment.annotator_id)] = judgment.annotator.pseudonym
+        if judgment is verdict:
+            decided = {"verdict": n}
         shown[str(n)] = [places[pk] for pk in judgment.shown if pk in places]
     if task.gold is not None:
         gold = _results(_Answer(task, None, task.gold), None)
         annotations.append({"id": 0, "result": gold, "was_cancelled": False, "ground_truth": True})
-    own = _extra(task) | {"annotators": people, "shown": shown}
+    own = _extra(task) | {"annotators": people, "shown": shown} | decided
     yield {
         "id": task.pk,
         "data": _fields(task),
@@ -216,6 +220,8 @@ def argilla(task: LoadedTask, lost: Counter) -> Iterator[dict]:
     """One record as the Hub holds it: a column a field, three columns a question."""
     columns: dict[str, list[tuple[str, object]]] = {}
     people = {}
+    verdict = verdict_of(task)
+    decided = {"verdict": verdict.annotator.pseudonym} if verdict is not None else {}
     for judgment in standing(task, lost):
         who = judgment.annotator.pseudonym
         people[who] = who
@@ -230,7 +236,7 @@ def argilla(task: LoadedTask, lost: Counter) -> Iterator[dict]:
         **_fields(task),
         "preferendum.kind": task.kind,
         "preferendum.task": json.dumps(
-            _extra(task) | {"annotators": people}, ensure_ascii=False, sort_keys=True
+            _extra(task) | {"annotators": people} | decided, ensure_ascii=False, sort_keys=True
         ),
     }
     for question, said in columns.items():

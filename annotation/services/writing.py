@@ -21,7 +21,7 @@ from inference.models import ModelVersion
 _TASK = (
     "id", "project_id", "external_id", "kind", "also", "prompt", "prompt_hash", "overlap",
     "taken", "done", "priority", "state", "gold", "gold_note", "is_calibration", "skills",
-    "source", "metadata", "created_at",
+    "source", "metadata", "adjudicated_at", "created_at",
 )  # fmt: skip
 _CANDIDATE = (
     "id", "task_id", "position", "content", "parts", "model", "model_version_id", "sampling",
@@ -135,7 +135,7 @@ class Writer:
             r.pk, self.project.pk, r.external_id, r.kind, r.also or "{}", _json(r.prompt),
             r.prompt_hash, r.overlap, r.standing, r.standing, r.priority, r.state, _json(r.gold),
             r.gold_note, r.is_calibration, r.skills or "{}", r.source, _json(r.metadata),
-            r.created_at or now,
+            r.adjudicated_at, r.created_at or now,
         )  # fmt: skip
 
     def _candidate(self, r: Ready, place: int, given: CandidateIn) -> tuple:

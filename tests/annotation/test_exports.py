@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotation.models import Judgment, Task
-from annotation.services import exports, imports, projects, queue
+from annotation.services import exports, imports, projects, queue, review
 from annotation.services.tasks import CandidateIn, TaskIn, create_tasks
 from tests.annotation.conftest import a_pair
 
@@ -199,3 +199,68 @@ def test_the_command_refuses_what_is_not_there(project, tmp_path):
             "export_dataset", "--project", "helpful", "--format", "ranking",
             "--output", str(tmp_path / "no" / "x.jsonl"),
         )  # fmt: skip
+
+
+# Verdicts of reviewers ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def decided(alice, ben, rita, project, fill, claim, submit):
+    """One task on which two people differ and a reviewer decided for the second answer, and one
+    on which nobody did."""
+    [task, _] = fill(2, overlap=2)
+    for person, place in ((alice, 0), (ben, 1), (alice, 0), (ben, 0)):
+        held = claim(person)
+        ids = sorted(held.shown)
+        submit(held, outcome="preferred", preferred=ids[place])
+    second = task.candidates.order_by("position")[1].pk
+    review.decide(task=task, by=rita, body={"outcome": "preferred", "preferred": second})
+    return task
+
+
+def test_flat_forms_say_what_the_reviewer_decided_and_count_the_originals(decided, project):
+    lost: Counter = Counter()
+    rows = records(project, "trl-preference", lost)
+    assert [row["chosen"][0]["content"] for row in rows] == ["second 0", "first 1", "first 1"]
+    assert lost["judgments of tasks that a reviewer decided"] == 2
+    assert [row["ranks"] for row in records(project, "ranking")] == [[2, 1], [1, 2], [1, 2]]
+    assert len(records(project, "trl-unpaired")) == 6
+
+
+def test_forms_with_annotators_keep_the_originals_and_name_the_last_word(decided, project, rita):
+    [first, other] = records(project, "preferendum")
+    assert len(first["judgments"]) == 3
+    assert first["verdict"] in {j["id"] for j in first["judgments"] if j["source"] == "review"}
+    assert "verdict" not in other
+    text = b"".join(exports.lines(project=project, form=exports.find("label-studio")))
+    [first, other] = json.loads(text)
+    own = first["meta"]["preferendum"]
+    assert own["annotators"][str(first["annotations"][own["verdict"] - 1]["completed_by"])] == (
+        rita.pseudonym
+    )
+    assert "verdict" not in other["meta"]["preferendum"]
+
+
+def test_every_row_of_the_dataset_says_whether_it_is_final(decided, project, tmp_path):
+    import pyarrow.parquet as pq
+
+    call_command("export_dataset", project="helpful", format="hf-dataset", output=tmp_path / "d")
+    rows = pq.read_table(tmp_path / "d" / "data" / "pairwise.parquet").to_pylist()
+    assert sorted((row["source"], row["final"]) for row in rows) == [
+        ("review", True), ("web", False), ("web", False), ("web", True), ("web", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["preferendum", "label-studio"])
+def test_a_verdict_is_a_verdict_again_when_the_export_is_imported(decided, project, format):
+    form = exports.find(format)
+    lines = b"".join(exports.lines(project=project, form=form))
+    copy = projects.create_project(slug="copy", kinds=["pairwise"])
+    made = imports.import_stream(project=copy, stream=io.BytesIO(lines), format=format, by=None)
+    assert not made.refused
+    task = copy.tasks.order_by("pk").first()
+    assert (task.done, task.taken, task.overlap) == (2, 2, 2)
+    assert task.adjudicated_at is not None
+    assert review.verdict_of(task) is not None
+    chosen = [row["chosen"][0]["content"] for row in records(copy, "trl-preference")]
+    assert chosen == ["second 0", "first 1", "first 1"]
