@@ -125,11 +125,18 @@ class Featurizer:
     def _key(self, prompt: str, answer: str) -> bytes:
         return key_of(prompt.encode("utf-8", "replace"), answer.encode("utf-8", "replace"))
 
+    def ids(self, prompt: str, answer: str) -> list[int]:
+        """Token ids of what the encoder reads of a prompt and an answer."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self.folder)
+        return self._tokens(prompt, answer)[0]
+
     def _compute(
         self, texts: list[tuple[str, str]], progress: Callable[[int, int], None] | None
     ) -> np.ndarray:
         if self._encoder is None:
             self._encoder = load_encoder(self.folder, self.device)
+        if self._tokenizer is None:
             self._tokenizer = load_tokenizer(self.folder)
         encoded = [self._tokens(*t) for t in texts]
         order = sorted(range(len(texts)), key=lambda i: len(encoded[i][0]))

@@ -3,8 +3,8 @@
 Parts: annotation (the labelling loop, beside Label Studio with --peer), page (the labelling page in
 a browser), queue-size (10 thousand tasks beside a million), export (many judgments, and the memory
 it takes), crowd (agreement and reliability on published crowd sets beside the reference libraries),
-reward-models (published pairs beside baselines), training (our trainer beside TRL on the same
-rows), snapshot, feedback (the chat's side: the five parts feedback-gateway,
+reward-models (published pairs beside baselines), reward-peer (beside TRL), training (our trainer
+beside TRL on the same rows), snapshot, feedback (the chat's side: the five parts feedback-gateway,
 feedback-sockets, feedback-events, feedback-rollups and feedback-attack one after the other).
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 #: What each part runs, under tests.bench; a part is imported when it is asked for.
 PARTS = {
     "reward-models": "__main__.reward_models",
+    "reward-peer": "reward_models.run",
     "training": "training.table.run",
     "annotation": "annotation.run",
     "crowd": "crowd.run",
@@ -62,8 +63,10 @@ def main() -> int:
     parser.add_argument("--active", type=int, default=50, help="for feedback-sockets")
     parser.add_argument("--events", type=int, default=10_000_000, help="for feedback-rollups")
     parser.add_argument("--records", type=int, default=1_000_000, help="for snapshot")
-    parser.add_argument("--data", default="../shared/data", help="for reward-models")
-    parser.add_argument("--only", default="", help="for training: rows whose name holds this")
+    parser.add_argument("--data", default="../shared/data", help="for reward-models, reward-peer")
+    parser.add_argument("--train-pairs", type=int, default=160, help="at most, for reward-peer")
+    parser.add_argument("--test-pairs", type=int, default=400, help="at most, for reward-peer")
+    parser.add_argument("--only", default="", help="training, reward-peer: names that hold this")
     parser.add_argument("--repeats", type=int, default=3, help="for training")
     parser.add_argument("--threads", type=int, default=1, help="for training")
     parser.add_argument("--out", type=Path, help="keep every run in this JSON file")
