@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import MethodType
 
 import torch
 from torch import Tensor, nn
@@ -23,12 +24,14 @@ class Layout:
     """Where the pieces of packed trees lie along the row.
 
     `sizes` are the lengths of all pieces in order; `trees` holds for each tree the index of its
-    prompt's piece and those of its answers.
+    prompt's piece and those of its answers. `rows`, where set, are the positions whose last state
+    is wanted.
     """
 
     sizes: list[int]
     trees: list[tuple[int, list[int]]]
     masks: dict[tuple, Tensor] = field(default_factory=dict)
+    rows: Tensor | None = None
 
     def mask(self, prompt: int, answer: int, like: Tensor) -> Tensor:
         """What is added to the scores of an answer's positions `(n, p + n)`: 0 or -inf."""
@@ -105,6 +108,31 @@ def install(lm: nn.Module) -> None:
     AttentionInterface.register(NAME, tree_attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     lm.set_attn_implementation(NAME)
+
+
+def narrow(lm: nn.Module) -> bool:
+    """Have the last decoder layer leave out its feed-forward part where no state is wanted: prompts
+    teach through the layers below. False where the layer is not of the usual make.
+    """
+    layers = getattr(lm.base_model, "layers", None)
+    if not layers or not all(hasattr(layers[-1], part) for part in _PARTS):
+        return False
+    # Bound to the layer, so that a copy of the model has its own.
+    layers[-1].forward = MethodType(_narrowed, layers[-1])
+    return True
+
+
+_PARTS = ("input_layernorm", "self_attn", "post_attention_layernorm", "mlp")
+
+
+def _narrowed(self, hidden_states: Tensor, *args, tree: Layout | None = None, **kwargs) -> Tensor:
+    if tree is None or tree.rows is None:
+        more = {} if tree is None else {"tree": tree}
+        return type(self).forward(self, hidden_states, *args, **kwargs, **more)
+    states = self.input_layernorm(hidden_states)
+    attended, _ = self.self_attn(states, *args, tree=tree, **kwargs)
+    states = (hidden_states + attended)[:, tree.rows]
+    return states + self.mlp(self.post_attention_layernorm(states))
 
 
 def window(config) -> int | None:

@@ -28,9 +28,16 @@ class Checkpoint:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Hash of what a checkpoint depends on; another run.json or other data must not continue it."""
-    text = json.dumps(plain(list(parts)), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Hash of what a checkpoint depends on; another run.json or other data must not continue it.
+
+    A list is hashed entry by entry, so a large set of rows is never one text.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        for one in part if isinstance(part, list) else [part]:
+            digest.update(json.dumps(one, sort_keys=True, default=str).encode() + b"\n")
+        digest.update(b"\0")
+    return digest.hexdigest()
 
 
 def save(folder: Path, checkpoint: Checkpoint, mark: str, keep: int) -> Path:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-#: Most logits held at once, and most of them treated by one elementwise pass (cache-sized).
+#: Most logits held at once, most of them treated by one elementwise pass (cache-sized), and most
+#: kept from the forward to the backward.
 CHUNK = 1 << 25
 BLOCK = 1 << 18
+KEEP = 1 << 24
 
 
 def head_logprobs(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
@@ -47,9 +49,10 @@ def _by_module(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
 class _Selected(torch.autograd.Function):
     """log softmax(W h + b)[target], its backward written out.
 
-    d/dlogits = g (onehot - softmax); the logits are computed once forwards, for the normaliser, and
-    once backwards. The target's own logit is read from the same products as the normaliser, so that
-    their rounding in a narrow dtype cancels and no log-probability exceeds 0.
+    d/dlogits = g (onehot - softmax). Up to KEEP logits their softmax is kept for the backward; more
+    are computed once forwards, for the normaliser, and once backwards. The target's own logit is
+    read from the same products as the normaliser, so that their rounding in a narrow dtype cancels
+    and no log-probability exceeds 0.
     """
 
     @staticmethod
@@ -58,6 +61,8 @@ class _Selected(torch.autograd.Function):
         exact = torch.promote_types(dtype, torch.float32)
         normaliser = torch.empty(len(h), dtype=exact, device=h.device)
         own = torch.empty_like(normaliser)
+        kept = []
+        keep = any(ctx.needs_input_grad[:3]) and len(h) * w.shape[0] <= KEEP
         for part in _parts(len(h), CHUNK // w.shape[0]):
             logits = _linear(h[part], w, bias)
             own[part] = logits.gather(1, targets[part, None])[:, 0].to(exact)
@@ -65,14 +70,18 @@ class _Selected(torch.autograd.Function):
                 x = logits[rows].to(exact)
                 top = x.amax(1, keepdim=True)
                 total = x.sub_(top).exp_().sum(1)
-                normaliser[part][rows] = total.log_() + top[:, 0]
-        ctx.save_for_backward(hidden, weight, bias, targets, normaliser)
+                normaliser[part][rows] = total.log() + top[:, 0]
+                if keep:
+                    logits[rows] = x.div_(total[:, None])
+            if keep:
+                kept.append(logits)
+        ctx.save_for_backward(hidden, weight, bias, targets, normaliser, *kept)
         ctx.dtype = dtype
         return own - normaliser
 
     @staticmethod
     def backward(ctx, grad):
-        hidden, weight, bias, targets, normaliser = ctx.saved_tensors
+        hidden, weight, bias, targets, normaliser, *kept = ctx.saved_tensors
         wants_h, wants_w, wants_b = ctx.needs_input_grad[:3]
         w, h = weight.to(ctx.dtype), hidden.to(ctx.dtype)
         exact = normaliser.dtype
@@ -80,10 +89,14 @@ class _Selected(torch.autograd.Function):
         grad_w = grad_b = None
         if wants_b and bias is not None:
             grad_b = torch.zeros_like(bias, dtype=exact)
-        for part in _parts(len(h), CHUNK // w.shape[0]):
-            d = _linear(h[part], w, bias)
+        for n, part in enumerate(_parts(len(h), CHUNK // w.shape[0])):
+            d = kept[n] if kept else _linear(h[part], w, bias)
             g, t, z = grad[part], targets[part], normaliser[part]
             for rows in _parts(len(d), BLOCK // w.shape[0]):
+                if kept:
+                    p = d[rows].mul_(-g[rows, None])
+                    p.scatter_add_(1, t[rows, None], g[rows, None].to(p.dtype))
+                    continue
                 p = d[rows].to(exact).sub_(z[rows, None]).exp_().mul_(-g[rows, None])
                 p.scatter_add_(1, t[rows, None], g[rows, None])
                 d[rows] = p

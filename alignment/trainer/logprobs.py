@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import Layout, install, layout_of, window
+from .attention import Layout, install, layout_of, narrow, window
 from .head import CHUNK, head_logprobs, pick
 
 TREE_LIMIT = 2048
@@ -64,6 +64,7 @@ def build_trees(
 _LOST = {
     "direct_head": "full logits are used",
     "packs": "batches are padded",
+    "narrows": "the last layer is computed at every position",
     "share": "the prompt cannot be shared",
 }
 
@@ -205,6 +206,7 @@ class LogProbs:
         self.window = window(lm.config)
         self.share = False
         self.packs = False
+        self.narrows = False
         self.direct_head = False
         self.notes: list[str] = []
 
@@ -214,6 +216,7 @@ class LogProbs:
         if other.packs:
             install(self.lm)
             self.packs = True
+        self.narrows = other.narrows and narrow(self.lm)
         return self
 
     def trees(
@@ -259,9 +262,12 @@ class LogProbs:
         want = torch.cat(plain)
         autocast, self.autocast = self.autocast, False
         before = getattr(self.lm.config, "_attn_implementation", None)
-        for name in ("direct_head", "packs", *["share"] * share):
+        for name in ("direct_head", "packs", "narrows", *["share"] * share):
             setattr(self, name, True)
             trees, _ = self.trees([(prompt, a) for a in answers])
+            if name == "narrows" and not (self.packs and self.direct_head and narrow(self.lm)):
+                self.narrows = False
+                continue
             try:
                 if name == "packs":
                     install(self.lm)
@@ -306,12 +312,14 @@ class LogProbs:
         kind = self.device.split(":")[0]
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=self.autocast)
 
-    def _rows(self, packed: Packed) -> Tensor:
-        """What predicts each answer token: hidden states `(N, H)`, or logits `(N, V)` without the
-        direct head.
+    def _rows(self, packed: Packed, only: Tensor | None = None) -> Tensor:
+        """What predicts each answer token, or some of them: hidden states `(N, H)`, or logits `(N,
+        V)` without the direct head.
         """
         if packed.singles:
-            return torch.cat([self._rows(part) for part in packed.singles])
+            found = torch.cat([self._rows(part) for part in packed.singles])
+            return found if only is None else found[only]
+        rows = packed.rows if only is None else packed.rows[only]
         inputs = {
             "input_ids": packed.ids,
             "attention_mask": packed.mask,
@@ -320,11 +328,13 @@ class LogProbs:
         }
         if packed.layout is not None:
             inputs["tree"] = packed.layout
+            if self.narrows:
+                packed.layout.rows, rows = torch.unique(rows, return_inverse=True)
         if self.direct_head:
             states = self.lm.base_model(**inputs).last_hidden_state
         else:
             states = self.lm(**inputs).logits
-        return states.reshape(-1, states.shape[-1])[packed.rows]
+        return states.reshape(-1, states.shape[-1])[rows]
 
     def _log_softmax(self, rows: Tensor) -> Tensor:
         logits = self.lm.get_output_embeddings()(rows) if self.direct_head else rows

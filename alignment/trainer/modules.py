@@ -1,5 +1,5 @@
 """What some objectives train besides the policy: a head for each objective (MAH-DPO), a classifier
-of degrees.
+of degrees, the heads of a reward model.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Modules:
 
     heads: list[nn.Linear] = field(default_factory=list)
     classifier: nn.Linear | None = None
+    bank: nn.Module | None = None
 
     def named_parameters(self, lm: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters of the policy and of these, those of a checkpoint."""
@@ -32,11 +33,13 @@ class Modules:
             yield from head.named_parameters(prefix=f"heads.{at}")
         if self.classifier is not None:
             yield from self.classifier.named_parameters(prefix="classifier")
+        if self.bank is not None:
+            yield from self.bank.named_parameters(prefix="bank")
 
     def parameters(self) -> list[nn.Parameter]:
         """Parameters to train besides the policy's."""
-        found = [p for head in self.heads for p in head.parameters()]
-        return found + (list(self.classifier.parameters()) if self.classifier is not None else [])
+        modules = (*self.heads, self.classifier, self.bank)
+        return [p for module in modules if module is not None for p in module.parameters()]
 
     @torch.no_grad()
     def mix(self, lm: nn.Module) -> None:

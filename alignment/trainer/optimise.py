@@ -87,6 +87,7 @@ class Loop:
         self.total = max(1, math.ceil(self.params["epochs"] * self.per_epoch))
         self.step = 0
         self.meter = Meter(policy.lm, trainable, engine, self.shards.world)
+        self.orders: dict[int, list[int]] = {}
         self.history: list[dict[str, float]] = []
         self.within: dict[str, Tensor] | None = None
         self.stopped_early: str | None = None
@@ -161,7 +162,9 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         epoch, at = divmod(self.step, self.per_epoch)
-        order = epoch_order(len(self.train), self.context.seed, epoch)
+        if epoch not in self.orders:
+            self.orders = {epoch: epoch_order(len(self.train), self.context.seed, epoch)}
+        order = self.orders[epoch]
         size = self.params["batch"]
         batch = [self.train[i] for i in order[at * size : (at + 1) * size]]
         while True:

@@ -16,7 +16,7 @@ def faster_dtype(device: str) -> str:
     """
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if not _has_bf16_units():
+    if not has_bf16_units():
         return "float32"
     a, b = torch.randn(512, 512), torch.randn(512, 512)
     slow, fast = _seconds(a, b), _seconds(a.bfloat16(), b.bfloat16())
@@ -41,7 +41,7 @@ def matrix_rate(device: str, bf16: bool) -> float:
     return 2.0 * 1024**3 / best
 
 
-def _has_bf16_units() -> bool:
+def has_bf16_units() -> bool:
     """Whether the processor multiplies bf16 itself (emulation is slow even to time)."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="ignore") as file:

@@ -129,6 +129,8 @@ def shard(lm: nn.Module, world: int, device: str) -> list[nn.Module]:
 def unshard(lm: nn.Module) -> None:
     """Give every process whole parameters again, for saving; the model is not run after this."""
     for module in lm.modules():
+        # FSDP would put its parts back whenever the state is asked for.
+        module._state_dict_pre_hooks.clear()
         for name, parameter in module._parameters.items():
             if parameter is not None and is_sharded(parameter):
                 held = nn.Parameter(whole(parameter.detach()), parameter.requires_grad)

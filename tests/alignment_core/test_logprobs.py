@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,32 @@ def test_the_gradient_through_a_shared_prompt_is_that_of_separate_sequences(poli
         gradients.append({n: p.grad.clone() for n, p in lm.named_parameters()})
     for name, gradient in gradients[0].items():
         assert torch.allclose(gradient, gradients[1][name], atol=2e-4, rtol=1e-3), name
+
+
+def test_the_last_layer_is_left_out_where_no_state_is_wanted(policy_folder):
+    lm = load_policy("model", policy_folder).lm.requires_grad_(True)
+    engine = LogProbs(lm)
+    engine.probe(PROMPT, ANSWERS, share=True)
+    assert engine.narrows
+    seen: list[int] = []
+    lm.model.layers[-1].mlp.register_forward_hook(lambda m, i, out: seen.append(out.shape[1]))
+    packed = engine.pack(engine.trees(sequences())[0])
+    gradients = []
+    for engine.narrows in (True, False):
+        packed.layout.rows = None
+        lm.zero_grad()
+        engine.sums(packed).sum().backward()
+        gradients.append({n: p.grad.clone() for n, p in lm.named_parameters()})
+    # One state a predicted token; the three answers begin at one and the same.
+    assert seen == [len(packed.targets) - 3, packed.tokens]
+    for name, gradient in gradients[0].items():
+        assert torch.allclose(gradient, gradients[1][name], atol=1e-4), name
+    # A copy computes with its own weights.
+    other = copy.deepcopy(lm)
+    with torch.no_grad():
+        other.model.layers[-1].mlp.down_proj.weight.zero_()
+    engine = LogProbs(other).like(engine)
+    assert engine.score(sequences()) != pytest.approx(LogProbs(lm).score(sequences()), abs=1e-3)
 
 
 def test_packed_trees_hold_no_padding_and_padded_ones_do():

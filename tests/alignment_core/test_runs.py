@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -111,7 +112,7 @@ def test_scoring_carries_the_other_columns_over(run, reward_folder, feature_cach
     assert "1 rows could not be read" in report["warnings"][0]
 
 
-@pytest.mark.parametrize("lora", [None, {"r": 4}])
+@pytest.mark.parametrize("lora", [None, {"r": 4}, {"r": 4, "dora": True}])
 def test_dpo_prefers_what_people_preferred_and_publishes_a_policy(run, policy_folder, lora):
     values = {
         "task": "policy",
@@ -149,6 +150,25 @@ def test_dpo_prefers_what_people_preferred_and_publishes_a_policy(run, policy_fo
     assert model.config.model_type == "llama"
     assert (folder / "artefact" / "adapter" / "adapter_config.json").is_file() == bool(lora)
     assert report["metrics"]["weights_hash"] != report["metrics"]["reference_hash"]
+
+
+def test_under_an_adapter_the_reference_is_the_model_without_it(run, policy_folder, tmp_path):
+    found = []
+    copied = shutil.copytree(policy_folder, tmp_path / "copy")
+    for name, reference in (("off", policy_folder), ("loaded", copied)):
+        values = {
+            "task": "policy",
+            "model": str(policy_folder),
+            "reference": str(reference),
+            "pairs": "data/pairs.parquet",
+            "params": {"lr": 1e-2, "lora": {"r": 4}, "kl_prompts": 4, "kl_max_new_tokens": 6},
+        }
+        code, report, _ = run(values, name, pairs=tiny.pair_rows())
+        assert code == 0, report
+        found.append(report["metrics"])
+    assert found[0]["kl"] > 0.01
+    for key in ("kl", "kl_k1", "loss", "eval_loss"):
+        assert found[0][key] == pytest.approx(found[1][key], abs=1e-5), key
 
 
 def test_a_second_run_reads_the_reference_from_the_cache(run, policy_folder, tmp_path):

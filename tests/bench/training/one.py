@@ -18,11 +18,14 @@ def main() -> None:
     from tests.bench.training.meter import Meter
 
     folder = workload.make(Path(job["models"]), job["size"])
-    made = workload.rows(job["size"], job["rows"], job.get("k", 2))
+    made = workload.rows(job["size"], min(job["rows"], 64), job["k"])
     made = workload.in_order(made, job["batch"])
-    trainer = {"ours": ours, "trl": peer}[job["trainer"]]
-    found = trainer.dpo(folder, made, job, Meter())
-    found |= {"tokens": sum(r.tokens for r in made), "params": workload.parameters(folder)}
+    found: dict = {"tokens": sum(r.tokens for r in made), "prompts": len(made)}
+    if job["what"] == "growth":
+        found |= ours.growth(folder, made, job, Meter())
+    else:
+        run = ours.run if job["trainer"] == "ours" else peer.run
+        found |= run(folder, made, job, Meter())
     print("RESULT " + json.dumps(found), flush=True)
 
 

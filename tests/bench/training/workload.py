@@ -131,7 +131,10 @@ def _strata(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.permutation(norm.ppf((np.arange(n) + 0.5) / n))
 
 
-def describe(made: list[Row]) -> str:
-    """Counts of a workload in one line of JSON."""
-    distinct = sum(len(r.prompt) + sum(len(a) + 1 for a in r.answers) for r in made)
-    return json.dumps({"rows": len(made), "tokens": sum(r.tokens for r in made), "once": distinct})
+def first_head(folder: Path, member: int = 0):
+    """The head `(1, hidden)` that a reward model begins with, the same for every trainer."""
+    import torch
+
+    hidden = json.loads((folder / "config.json").read_text())["hidden_size"]
+    generator = torch.Generator().manual_seed(SEED + member)
+    return 0.02 * torch.randn(1, hidden, generator=generator)
