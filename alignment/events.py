@@ -19,6 +19,12 @@ def run_changed(run, point: dict[str, Any] | None = None) -> None:
     _send(run.project.slug, {"kind": "run", "run": run_state(run), "point": point})
 
 
+def log_changed(run) -> None:
+    """Show viewers the end of what a run's trainer printed."""
+    payload = {"kind": "log", "run": str(run.pk), "text": run.log}
+    _send(run.project.slug, payload)
+
+
 def round_changed(turn) -> None:
     """Tell viewers how a round stands."""
     _send(turn.project.slug, {"kind": "round", "round": round_state(turn)})

@@ -7,10 +7,10 @@ import os
 import select
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ _CLOCK = 2.0
 def me() -> str:
     """This process's name as a holder of claims: host, pid, and when it started."""
     started = psutil.Process().create_time()
-    return f"{socket.gethostname()}:{os.getpid()}:{started:.2f}"
+    return f"{conf.HOST}:{os.getpid()}:{started:.2f}"
 
 
 def is_gone(worker: str) -> bool:
@@ -40,7 +40,7 @@ def is_gone(worker: str) -> bool:
     """
     host, _, rest = worker.rpartition(":")
     host, _, pid = host.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
+    if host != conf.HOST or not pid.isdigit():
         return False
     with contextlib.suppress(psutil.Error, ValueError):
         return abs(psutil.Process(int(pid)).create_time() - float(rest)) > _CLOCK
@@ -55,27 +55,38 @@ def launcher() -> str:
     return "direct" if Path("/dev/nvidia0").exists() else "nursery"
 
 
-def command(folder: Path) -> list[str]:
-    """The command line of a trainer that is started by itself."""
+def command(folder: Path, *, processes: int = 1, gpus: bool = False) -> list[str]:
+    """The command line of a trainer that is started by itself; several processes are launched by
+    `accelerate`."""
     trainer = ["-m", "alignment.trainer", str(folder)]
-    if launcher() == "accelerate":
+    if launcher() == "accelerate" or processes > 1:
         start = [sys.executable, "-m", "accelerate.commands.launch"]
-        return [*start, *shlex.split(conf.LAUNCHER_ARGS), *trainer]
+        given = shlex.split(conf.LAUNCHER_ARGS)
+        if not given:
+            given = ["--multi_gpu" if processes > 1 else "--gpu_ids=all"] if gpus else ["--cpu"]
+        # Of a setting that is given twice the last one counts.
+        return [*start, *given, "--num_processes", str(processes), *trainer]
     return [sys.executable, *trainer]
 
 
 class Trainer:
     """One trainer at work on one folder. It ends when this process ends, however that happens."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *, processes: int = 1, devices: Sequence[str] = ()):
         _end_leftover(folder)
         self._process: subprocess.Popen | _Nursling
-        if launcher() == "nursery":
+        if launcher() == "nursery" and processes == 1:
             self._process = _nursery().start(folder)
         else:
             with open(folder / "trainer.log", "ab") as log:
+                gpus = any(name.startswith("cuda") for name in devices)
+                several = {"processes": processes, "gpus": gpus} if processes > 1 else {}
                 self._process = _spawn(
-                    command(folder), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                    command(folder, **several),
+                    devices,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
                 )
             _note_identity(folder, self._process.pid)
 
@@ -95,6 +106,10 @@ class Trainer:
         if self.wait(conf.STOP_SECONDS) is None:
             self._signal(signal.SIGKILL)
             self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
 
     def _signal(self, signum: signal.Signals) -> None:
         if self._process.poll() is not None:
@@ -198,7 +213,7 @@ def _answer(nursery: subprocess.Popen) -> dict[str, int] | None:
     return json.loads(line) if line.endswith(b"\n") else None
 
 
-def _spawn(argv: list[str], **streams: Any) -> subprocess.Popen:
+def _spawn(argv: list[str], devices: Sequence[str] = (), **streams: Any) -> subprocess.Popen:
     """A process in a session of its own, nicer than this one, that dies with it."""
     die = dies_with_parent(signal.SIGTERM)
 
@@ -213,6 +228,9 @@ def _spawn(argv: list[str], **streams: Any) -> subprocess.Popen:
         "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
         "PYTHONPATH": str(settings.BASE_DIR),
     }
+    gpus = [name.removeprefix("cuda:") for name in devices if name.startswith("cuda:")]
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     return subprocess.Popen(
         argv,
         cwd=settings.BASE_DIR,
@@ -267,14 +285,14 @@ def _note_identity(folder: Path, pid: int) -> None:
         started = psutil.Process(pid).create_time()
     except psutil.Error:
         started = 0.0
-    identity = {"host": socket.gethostname(), "pid": pid, "started": started}
+    identity = {"host": conf.HOST, "pid": pid, "started": started}
     files.write_json(folder / "process.json", identity)
 
 
 def _end_leftover(folder: Path) -> None:
     """Kill what an earlier, dead owner left running on this folder: one writer at a time."""
     found = files.read_json(folder / "process.json")
-    if not found or found.get("host") != socket.gethostname():
+    if not found or found.get("host") != conf.HOST:
         return
     for process in psutil.process_iter(["pid", "create_time"]):
         # The trainer leads a session of its own; what a launcher started is in it too.

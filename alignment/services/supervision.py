@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from alignment import conf, events
 from alignment.models import Round, Run
-from alignment.services import runs
+from alignment.services import devices, runs
 
 #: A queued message may be lost with its broker; after so many seconds another one is sent.
 RESEND_SECONDS = 60
@@ -18,7 +18,7 @@ def supervise() -> dict[str, int]:
     """Look at every unfinished run and round once; how many were put back, failed, sent again."""
     from alignment.tasks import execute_round
 
-    done = {"requeued": 0, "failed": 0, "sent": 0}
+    done = {"requeued": 0, "failed": 0, "sent": 0, "freed": devices.sweep()}
     for run in Run.objects.filter(state=Run.State.RUNNING).select_related("project", "round"):
         outcome = runs.revive(run)
         if outcome == "alive":

@@ -15,8 +15,8 @@ from django.db import connection
 from django.utils import timezone
 
 from alignment import conf
-from alignment.models import Run
-from alignment.services import process, runs, snapshots, supervision
+from alignment.models import Device, Run
+from alignment.services import devices, process, runs, snapshots, supervision
 from config.errors import Conflict, Invalid
 from inference.models import ModelVersion
 
@@ -308,3 +308,80 @@ def test_a_long_preparation_does_not_look_like_a_death(reward_run, quick_trainer
     assert runs.execute(str(reward_run.pk))
     reward_run.refresh_from_db()
     assert reward_run.state == "done"
+
+
+def test_one_device_takes_one_job_and_an_old_holder_cannot_renew(reward_run, monkeypatch):
+    monkeypatch.setattr(conf, "DEVICES", ["cuda:0"])
+    first = devices.claim(reward_run, host="one", worker="one:1:1.0")
+    assert devices.claim(reward_run, host="one", worker="one:2:1.0") is None
+    assert devices.claim(reward_run, host="two", worker="two:1:1.0") is not None
+    Device.objects.filter(host="one").update(expires_at=timezone.now() - timedelta(seconds=1))
+    second = devices.claim(reward_run, host="one", worker="one:2:1.0")
+    assert second.names == ("cuda:0",)
+    assert not devices.renew(first)
+    assert devices.renew(second)
+    devices.release(first)  # too late: it is not theirs any more
+    assert Device.objects.get(host="one").run == reward_run
+    devices.release(second)
+    assert Device.objects.get(host="one").run is None
+
+
+def test_a_lease_that_nobody_renews_is_swept(reward_run):
+    devices.claim(reward_run, host="one", worker="one:1:1.0")
+    assert supervision.supervise()["freed"] == 0
+    Device.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert supervision.supervise()["freed"] == 1
+    assert not Device.objects.filter(run__isnull=False).exists()
+
+
+def test_the_more_urgent_run_goes_first_whichever_message_came_first(judged, quick_trainer):
+    taken = snapshots.take(project=judged)
+    later = runs.create(snapshot=taken, recipe="reward-bt", send=False)
+    urgent = runs.create(snapshot=taken, recipe="reward-bt", priority=5, seed=1, send=False)
+    resting = runs.create(snapshot=taken, recipe="reward-bt", priority=9, seed=2, send=False)
+    Run.objects.filter(pk=resting.pk).update(not_before=timezone.now() + timedelta(hours=1))
+    done = [runs.execute_next(str(later.pk)) for _ in range(3)]
+    assert done == [str(urgent.pk), str(later.pk), None]
+
+
+def test_a_death_is_followed_by_a_rest_that_grows(reward_run):
+    assert [runs.back_off(n) for n in (1, 2, 3, 4)] == [0, 2, 4, 8]
+    Run.objects.filter(pk=reward_run.pk).update(
+        state="running", attempt=2, worker="elsewhere:1:1.00", heartbeat_at=None
+    )
+    assert supervision.supervise()["requeued"] == 1
+    reward_run.refresh_from_db()
+    assert reward_run.not_before > timezone.now()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_paused_run_stops_with_a_checkpoint_and_goes_on_later(reward_run, quick_trainer):
+    quick_trainer(reward="hang")
+
+    def pause_once_running():
+        until(lambda: Run.objects.get(pk=reward_run.pk).step == 5)
+        runs.pause(run=Run.objects.select_related("project").get(pk=reward_run.pk))
+        connection.close()
+
+    thread = threading.Thread(target=pause_once_running)
+    thread.start()
+    runs.execute(str(reward_run.pk))
+    thread.join()
+    reward_run.refresh_from_db()
+    assert (reward_run.state, reward_run.worker) == ("paused", "")
+    assert "working on reward" in reward_run.log
+    assert not Device.objects.filter(run__isnull=False).exists()
+    quick_trainer()
+    runs.resume(run=reward_run, send=False)
+    assert runs.execute(str(reward_run.pk))
+    reward_run.refresh_from_db()
+    assert reward_run.state == "done"
+    with pytest.raises(Conflict, match="Only a paused run"):
+        runs.resume(run=reward_run)
+
+
+def test_several_processes_are_launched_by_accelerate(tmp_path):
+    argv = process.command(tmp_path, processes=2)
+    assert argv[argv.index("--num_processes") + 1] == "2"
+    assert "--cpu" in argv
+    assert "--multi_gpu" in process.command(tmp_path, processes=2, gpus=True)
