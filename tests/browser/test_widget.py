@@ -25,6 +25,7 @@ class Site:
         self.page = page
         self.told: list[tuple[dict, dict]] = []
         self.away = False
+        self.status = 201
         page.route(f"{SITE}**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
         page.route(f"{ORIGIN}/**", self._ours)
         page.goto(SITE)
@@ -42,7 +43,7 @@ class Site:
             route.abort()
         else:
             self.told.append((route.request.headers, route.request.post_data_json))
-            route.fulfill(status=201, json={}, headers=headers)
+            route.fulfill(status=self.status, json={}, headers=headers)
 
 
 @pytest.fixture
@@ -88,3 +89,33 @@ def test_what_cannot_be_told_now_is_told_at_the_next_visit(site):
         site.page.reload()
     assert [body["reaction"] for _, body in site.told] == ["dislike"]
     assert site.page.evaluate("localStorage.getItem('preferendum:unsent')") == "[]"
+
+
+def test_a_reaction_is_kept_until_the_server_has_answered_for_it(site):
+    kept = "JSON.parse(localStorage.getItem('preferendum:unsent')).map((one) => one.reaction)"
+    for status in (429, 408, 503):
+        site.status = status
+        with site.page.expect_response(f"{ORIGIN}/v1/feedback"):
+            site.page.get_by_role("button", name="Bad answer").click()
+            site.page.get_by_role("button", name="Good answer").click()
+        expect(site.page.get_by_role("button", name="Good answer")).to_have_attribute(
+            "aria-pressed", "true"
+        )
+        assert site.page.evaluate(kept) == ["like"]  # the newest word alone
+        site.page.get_by_role("button", name="Good answer").click()
+    site.status = 404
+    with site.page.expect_response(f"{ORIGIN}/v1/feedback"):
+        site.page.get_by_role("button", name="Bad answer").click()
+    site.page.wait_for_function("localStorage.getItem('preferendum:unsent') === '[]'")
+    expect(site.page.get_by_role("button", name="Bad answer")).to_have_attribute(
+        "aria-pressed", "false"
+    )
+
+
+def test_it_works_where_the_browser_has_no_randomuuid(site):
+    site.page.add_init_script("delete Crypto.prototype.randomUUID")
+    site.page.reload()
+    assert site.page.evaluate("typeof crypto.randomUUID") == "undefined"
+    with site.page.expect_response(f"{ORIGIN}/v1/feedback"):
+        site.page.get_by_role("button", name="Good answer").click()
+    assert uuid.UUID(site.told[-1][1]["id"]).version == 4
