@@ -129,8 +129,76 @@ def history(
     )
 
 
-def _line(title: str, values: list[tuple[float, float]], steps: dict[float, str]) -> Plot:
-    y_of, y_ticks = _scale([value for _, value in values])
+def sequence(
+    title: str,
+    looks: Sequence[tuple[int, Sequence[float | None]]],
+    *,
+    rule: float | None = None,
+) -> Plot | None:
+    """A confidence sequence: its middle as a line, its bounds as a band, by number of units.
+
+    `looks` are (n, (middle, low, high)); None before two of them have a middle.
+    """
+    known = [(n, [float(v) for v in value]) for n, value in looks if None not in value]
+    known = list({n: (n, value) for n, value in known}.values())
+    if len(known) < 2:
+        return None
+    # The first bounds are the whole scale and would flatten all that follows.
+    widest = max(2 * (known[-1][1][2] - known[-1][1][1]), 0.05)
+    middle = known[-1][1][0]
+    kept = [
+        (n, [min(max(v, middle - widest), middle + widest) for v in value]) for n, value in known
+    ]
+    y_of, y_ticks = _scale([*(v for _, value in kept for v in value), *([rule] if rule else [])])
+    first, last = kept[0][0], kept[-1][0]
+
+    def x_of(n: int) -> float:
+        return round(LEFT + (n - first) / ((last - first) or 1) * (WIDTH - LEFT - RIGHT), 1)
+
+    def path(place: int, points: Sequence[tuple[int, list[float]]]) -> str:
+        return "L".join(f"{x_of(n)} {y_of(value[place])}" for n, value in points)
+
+    shown = known[-1][1]
+    in_words = f"{number(shown[0])} ({number(shown[1])} to {number(shown[2])})"
+    return Plot(
+        title=title,
+        latest=in_words,
+        says=f"{title}: {in_words} after {known[-1][0]} conversations.",
+        line=f"M{path(0, kept)}",
+        band=f"M{path(1, kept)}L{path(2, kept[::-1])}Z",
+        marks=[
+            Mark(x_of(n), y_of(value[0]), f"n {n}: {number(value[0])}")
+            for n, value in kept[:: max(1, len(kept) // 40)]
+        ],
+        y_ticks=y_ticks,
+        x_ticks=[(x_of(first), str(first)), (x_of(last), str(last))],
+        rule=None if rule is None else y_of(rule),
+    )
+
+
+def on_one_scale(series: Sequence[Sequence[tuple[int, float, str]]]) -> list[Plot | None]:
+    """One plot a series of (place, value, step), all on the same height; None for an empty one."""
+    everything = [value for points in series for _, value, _ in points]
+    if not everything:
+        return [None for _ in series]
+    scale = _scale(everything)
+    return [
+        _line(
+            "",
+            [(float(place), value) for place, value, _ in points],
+            {float(place): step for place, _, step in points},
+            scale,
+        )
+        if points
+        else None
+        for points in series
+    ]
+
+
+def _line(
+    title: str, values: list[tuple[float, float]], steps: dict[float, str], scale=None
+) -> Plot:
+    y_of, y_ticks = scale or _scale([value for _, value in values])
     first, last = values[0][0], values[-1][0]
     span = (last - first) or 1.0
 

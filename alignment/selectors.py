@@ -31,6 +31,7 @@ def models_of(project: Project) -> QuerySet[ModelVersion]:
         ModelVersion.objects.filter(Q(run__project=project) | Q(deployments__in=served))
         .distinct()
         .select_related("parent", "run__snapshot", "run__round")
+        .defer("run__curve", "run__log")
         .prefetch_related(
             Prefetch("deployments", queryset=served.filter(state="serving"), to_attr="serving")
         )

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from alignment import views
+from alignment import views, views_console, views_releases
 
 urlpatterns = [
     path("api/", include("alignment.api.urls")),
@@ -19,9 +19,33 @@ urlpatterns = [
     ),
     path("console/<slug:slug>/models/", views.models, name="console-models"),
     path(
+        "console/<slug:slug>/compare-models/",
+        views_console.compare_models,
+        name="console-compare-models",
+    ),
+    path("console/<slug:slug>/models/<slug:name>/", views_console.model, name="console-model"),
+    path("console/<slug:slug>/models/<slug:name>/card.md", views_console.card, name="console-card"),
+    path(
+        "console/<slug:slug>/models/<slug:name>/files/<path:path>",
+        views_console.file,
+        name="console-file",
+    ),
+    path(
         "console/<slug:slug>/models/<slug:name>/<str:action>/",
-        views.decide,
+        views_releases.decide,
         name="console-decide",
+    ),
+    path(
+        "console/<slug:slug>/experiments/", views_releases.experiments, name="console-experiments"
+    ),
+    path(
+        "console/<slug:slug>/experiments/<uuid:pk>/",
+        views_releases.experiment,
+        name="console-experiment",
+    ),
+    path("console/<slug:slug>/compose/", views_console.compose, name="console-compose"),
+    path(
+        "console/<slug:slug>/runs/compare/", views_console.compare_runs, name="console-compare-runs"
     ),
     path("console/<slug:slug>/runs/", views.runs, name="console-runs"),
     path("console/<slug:slug>/runs/<uuid:run_id>/", views.run_page, name="console-run"),

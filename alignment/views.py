@@ -11,13 +11,12 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
 from alignment import overview, plots, policies, selectors
-from alignment.services import releases, rounds
+from alignment.services import rounds
 from alignment.services import runs as run_services
 from alignment.services import snapshots as snapshot_services
 from annotation.models import Project
 from config.auth import role_required
 from config.errors import DomainError
-from inference.models import ModelVersion
 
 PAGE = 50
 researcher = role_required("researcher")
@@ -122,30 +121,10 @@ def change_round(request: HttpRequest, slug: str, number: int, action: str) -> H
 def models(request: HttpRequest, slug: str) -> HttpResponse:
     """The models of a project, where each comes from, and what serves."""
     found = _project(request, slug)
-    rows = overview.model_rows(found)
-    decisions = found.decisions.select_related("model", "by", "round")[:50]
-    return _page(request, "models", found, "models", rows=rows, decisions=decisions)
-
-
-@require_POST
-@researcher
-def decide(request: HttpRequest, slug: str, name: str, action: str) -> HttpResponse:
-    """Promote a model, or take the live one back, with a reason."""
-    found = _project(request, slug)
-    version = get_object_or_404(ModelVersion, name=name)
-    actions: dict[str, Callable] = {"promote": releases.promote, "rollback": releases.rollback}
-    if action not in actions:
-        raise Http404
-    try:
-        deployment = actions[action](
-            project=found, model=version, by=request.user, reason=request.POST.get("reason", "")
-        )
-    except DomainError as error:
-        messages.error(request, error.detail)
-    else:
-        now = {"model": deployment.model_version.name}
-        messages.success(request, _("%(model)s answers from now on.") % now)
-    return redirect("console-models", slug=slug)
+    page = Paginator(selectors.models_of(found), PAGE).get_page(request.GET.get("page"))
+    rows = overview.model_rows(found, page.object_list)
+    decisions = found.decisions.select_related("model", "by", "round")[:PAGE]
+    return _page(request, "models", found, "models", page=page, rows=rows, decisions=decisions)
 
 
 @require_GET

@@ -57,6 +57,15 @@ class Snapshots(ResearchView):
 
 class Runs(ResearchView):
     @extend_schema(
+        operation_id="runs_list", parameters=[PROJECT], responses=serializers.RunOut(many=True)
+    )
+    def get(self, request: Request) -> Response:
+        """The newest runs of a project (200 at once, `offset` passes over some)."""
+        from alignment.api.console import run_list
+
+        return run_list(self, request)
+
+    @extend_schema(
         operation_id="runs_create",
         request=serializers.RunIn,
         responses={201: serializers.RunOut},

@@ -88,6 +88,17 @@ def artefact_path(location: str) -> Path:
     return Path(settings.ARTEFACTS_DIR) / location
 
 
+def inside(location: str, path: str) -> Path | None:
+    """The file `path` of an artefact; None where it is none of the artefact's own."""
+    root = artefact_path(location).resolve()
+    try:
+        target = (root / path).resolve()
+    except ValueError:  # a null byte
+        return None
+    hidden = any(part.startswith(".") for part in Path(path).parts)
+    return target if target.is_relative_to(root) and target.is_file() and not hidden else None
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

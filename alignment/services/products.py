@@ -8,7 +8,7 @@ from django.conf import settings
 
 from alignment.errors import RunFailed
 from alignment.models import Run
-from alignment.services import files
+from alignment.services import cards, files
 from inference.models import ModelVersion
 from inference.services import registry
 
@@ -32,6 +32,8 @@ def keep(run: Run, folder: Path, report: dict[str, Any]) -> ModelVersion | None:
     if not target.exists():
         with files.aside(target.parent) as copy:
             shutil.copytree(made, copy, dirs_exist_ok=True)
+            card = cards.at_birth(run, name, report.get("metrics") or {})
+            (copy / "README.md").write_text(card, encoding="utf-8")
             files.settle(copy, target)
     return registry.register(
         name=name,

@@ -43,7 +43,10 @@ class Console {
     const place = $(`[data-run="${CSS.escape(run.id)}"]`);
     const ended = run.state !== "queued" && run.state !== "running";
     if (place && "reload" in place.dataset && ended) return location.reload();
-    if (!place) return this.#live && run.round ? this.#refresh() : undefined;
+    if (!place) {
+      const followed = this.#live && (run.round || "anyRun" in this.#live.dataset);
+      return followed ? this.#refresh() : undefined;
+    }
     $("[data-phase]", place).textContent = run.phase || run.state;
     const bar = $("progress", place);
     if (run.total) Object.assign(bar, { max: run.total, value: run.step });
@@ -52,7 +55,7 @@ class Console {
   }
 
   #showRound(turn) {
-    if (!this.#live || !turn) return;
+    if (!this.#live || !turn || "anyRun" in this.#live.dataset) return;
     const shown = $("[data-round]", this.#live)?.dataset.round;
     if (shown && shown !== turn.id && this.#live.dataset.live.includes("/rounds/")) return;
     const active = turn.state === "queued" || turn.state === "running";
