@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -71,9 +72,12 @@ def write(path: Path) -> dict[str, Any]:
 def restore(path: Path, *, replace: bool = False) -> dict[str, Any]:
     """Put a backup in the place of what this instance holds; returns its manifest.
 
-    Every file is checked against the manifest before anything is touched; the database changes in
-    one transaction. Raises Invalid for a file that is no whole backup, or one of a newer version,
-    and Conflict when the instance holds something and `replace` is not given.
+    Every file is checked against the manifest before anything is touched. Then the database is
+    emptied and filled in one transaction, so that tables of a newer version do not stay behind,
+    and brought up to this version by its migrations. The artefacts there were lie beside the new
+    ones until the database has changed, and are put back if it does not. Raises Invalid for a file
+    that is no whole backup, or one of a newer version, and Conflict when the instance holds
+    something and `replace` is not given.
     """
     if not replace and _holds_something():
         raise Conflict(
@@ -85,17 +89,46 @@ def restore(path: Path, *, replace: bool = False) -> dict[str, Any]:
     with TemporaryDirectory(prefix=".restore-", dir=home.parent) as folder:
         manifest = _unpack(path, Path(folder))
         _known(manifest)
-        connections.close_all()
-        _run("pg_restore", "--clean", "--if-exists", "--single-transaction", "--no-owner",
-             "--no-privileges", "--dbname=" + _settings()["PGDATABASE"],
+        script = Path(folder) / "database.sql"
+        _run("pg_restore", "--no-owner", "--no-privileges", f"--file={script}",
              str(Path(folder) / DUMP))  # fmt: skip
-        fresh, old = Path(folder) / FOLDER, Path(folder) / "replaced"
+        fresh = Path(folder) / FOLDER
         fresh.mkdir(exist_ok=True)
-        if home.exists():
-            os.replace(home, old)
-        os.replace(fresh, home)
+        connections.close_all()
+        with _in_place_of(home, fresh):
+            _run("psql", "--no-psqlrc", "--quiet", "--single-transaction", "--output=/dev/null",
+                 "--set=ON_ERROR_STOP=1", f"--command={_EMPTY}", f"--file={script}")  # fmt: skip
     call_command("migrate", verbosity=0)
     return manifest
+
+
+#: Other processes hold no lock for long; one that does (a dump, an import) is waited for this long.
+_EMPTY = """
+SET lock_timeout = '60s';
+DROP SCHEMA IF EXISTS public CASCADE;
+CREATE SCHEMA public;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+SET lock_timeout = 0;
+"""
+
+
+@contextmanager
+def _in_place_of(home: Path, fresh: Path) -> Iterator[None]:
+    """Put a folder in the place of another, which is deleted when all went well and comes back
+    when not. It never lies in a temporary folder: a process killed halfway leaves it beside."""
+    aside = home.with_name(f".{home.name}-replaced-{timezone.now():%Y%m%dT%H%M%S%f}")
+    had = home.exists()
+    if had:
+        os.replace(home, aside)
+    try:
+        os.replace(fresh, home)
+        yield
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        if had:
+            os.replace(aside, home)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def verify(manifest: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 
 import pytest
@@ -72,6 +73,56 @@ def test_what_is_restored_is_what_was_backed_up(at_work, settings, tmp_path):
     lease = queue.claim(project="kept", by=alice)
     queue.submit(assignment_id=lease.pk, by=alice, body={"outcome": "tie"})
     call_command("verify_log", stdout=io.StringIO())
+
+
+def test_a_backup_of_an_older_version_leaves_nothing_of_the_newer_one(at_work, tmp_path):
+    before = told(at_work)
+    path = tmp_path / "all.tar"
+    backed_up(path)
+    with connection.cursor() as cursor:  # what a later version might have added since
+        cursor.execute(
+            "CREATE TABLE annotation_newer (id bigint PRIMARY KEY,"
+            " project_id bigint REFERENCES annotation_project)"
+        )
+        cursor.execute("INSERT INTO annotation_newer VALUES (1, %s)", [at_work.pk])
+        cursor.execute(
+            "INSERT INTO django_migrations (app, name, applied)"
+            " VALUES ('annotation', '9999_newer', now())"
+        )
+    call_command("restore", str(path), "--replace", stdout=io.StringIO())
+    assert told(Project.objects.get()) == before
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('annotation_newer')")
+        assert cursor.fetchone() == (None,)
+        cursor.execute("SELECT count(*) FROM django_migrations WHERE name = '9999_newer'")
+        assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize("failing", ["the second rename", "the database"])
+def test_a_restore_that_fails_halfway_leaves_artefacts_and_database_as_they_were(
+    at_work, settings, tmp_path, monkeypatch, failing
+):
+    path = tmp_path / "all.tar"
+    backed_up(path)
+    later = settings.ARTEFACTS_DIR / "later.bin"
+    later.write_bytes(b"later")
+    before = told(at_work)
+    rename = os.replace
+
+    def fail(source, target):
+        if str(target) == str(settings.ARTEFACTS_DIR) and "replaced" not in str(source):
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    if failing == "the database":
+        monkeypatch.setattr("config.backups._EMPTY", "SELECT 1 / 0")
+    else:
+        monkeypatch.setattr("config.backups.os.replace", fail)
+    with pytest.raises(CommandError, match=r"No space|division by zero"):
+        call_command("restore", str(path), "--replace")
+    assert later.read_bytes() == b"later"
+    assert told(at_work) == before
+    assert not list(tmp_path.glob(".*replaced*"))
 
 
 def test_an_instance_that_holds_data_is_not_replaced_by_accident(at_work, tmp_path):
