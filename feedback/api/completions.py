@@ -12,7 +12,6 @@ from functools import wraps
 from time import time
 from uuid import UUID
 
-from django.conf import settings
 from django.core.exceptions import DisallowedHost, ObjectDoesNotExist, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -25,10 +24,9 @@ from feedback.api import completion_forms as forms
 from feedback.people import Person
 from feedback.services import completions, reactions
 from feedback.threads import in_thread
-from inference import selectors
 
 BODY_LIMIT = 2_000_000
-View = Callable[[HttpRequest, AccessKey], Awaitable[HttpResponseBase]]
+View = Callable[..., Awaitable[HttpResponseBase]]
 
 
 class _Refused(Exception):
@@ -38,13 +36,22 @@ class _Refused(Exception):
 
 
 def door(
-    method: str, *, scopes: tuple[str, ...] = ("feedback",), from_anywhere: bool = False
+    method: str,
+    *,
+    scopes: tuple[str, ...] = ("feedback",),
+    from_anywhere: bool = False,
+    needs: Callable | None = None,
 ) -> Callable[[View], Callable]:
     """Authorise by key, answer errors in the protocol's own shape.
 
     The key needs one of `scopes`. With `from_anywhere`, pages of other sites may call: no cookie
-    is read here, so they can do no more than their key.
+    is read here, so they can do no more than their key. `needs` is looked up in the same turn at
+    the database as the key, and given to the view.
     """
+
+    def admit(request: HttpRequest) -> tuple:
+        key = _key(request, scopes)
+        return (key,) if needs is None else (key, needs())
 
     def decorate(view: View) -> Callable:
         @csrf_exempt
@@ -61,15 +68,13 @@ def door(
                 if request.method != method:
                     raise _Refused(f"Use {method}.", status=405, code="method_not_allowed")
                 request.get_host()
-                key = await in_thread(_key, request, scopes)
+                key, *looked_up = await in_thread(admit, request)
                 used = await quota.admit(key, view.__name__)
-                response = await view(request, key)
-                response.headers.update(used)
-                return response
+                response = await view(request, key, *looked_up)
+                return _with(response, used)
             except quota.Exceeded as exc:
-                response = _error(exc.detail, 429, exc.code, kind="rate_limit_error")
-                response.headers.update(exc.headers)
-                return response
+                refused = _error(exc.detail, 429, exc.code, kind="rate_limit_error")
+                return _with(refused, exc.headers)
             except DisallowedHost:
                 return _error("This host name is not served here.", 400, "invalid_host")
             except _Refused as exc:
@@ -86,10 +91,9 @@ def door(
     return decorate
 
 
-@door("GET")
-async def models(request: HttpRequest, key: AccessKey) -> JsonResponse:
+@door("GET", needs=completions.serving)
+async def models(request: HttpRequest, key: AccessKey, serving: list) -> JsonResponse:
     """The models that answer at the moment."""
-    serving = await in_thread(selectors.serving, project=settings.CHAT_PROJECT)
     data = [
         {
             "id": one.model_version.name,
@@ -102,8 +106,8 @@ async def models(request: HttpRequest, key: AccessKey) -> JsonResponse:
     return JsonResponse({"object": "list", "data": data})
 
 
-@door("POST")
-async def chat_completions(request: HttpRequest, key: AccessKey) -> HttpResponseBase:
+@door("POST", needs=completions.serving)
+async def chat_completions(request: HttpRequest, key: AccessKey, serving: list) -> HttpResponseBase:
     """Answer a chat, whole or streamed."""
     wanted = forms.completion(_body(request))
     writing = completions.Answer(
@@ -111,7 +115,7 @@ async def chat_completions(request: HttpRequest, key: AccessKey) -> HttpResponse
         messages=wanted.messages,
         model=wanted.model,
         sampling=wanted.sampling,
-        serving=await in_thread(completions.serving),
+        serving=serving,
     )
     pieces = writing.pieces()
     if wanted.stream:
@@ -222,6 +226,12 @@ def _usage(writing: completions.Answer) -> dict | None:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
     }
+
+
+def _with(response: HttpResponseBase, headers: dict[str, str]) -> HttpResponseBase:
+    for name, value in headers.items():
+        response[name] = value
+    return response
 
 
 def _open_to_all(response: HttpResponseBase, method: str) -> HttpResponseBase:

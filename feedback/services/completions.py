@@ -26,7 +26,7 @@ from feedback.models import Conversation, Message
 from feedback.services import chat
 from feedback.threads import in_thread
 from feedback.tree import Tree
-from inference import client
+from inference import client, selectors
 from inference.models import Deployment
 from inference.services import deployments
 
@@ -138,7 +138,7 @@ class Answer:
 
 def serving() -> list[Deployment]:
     """What serves the chat's project now."""
-    return list(Deployment.objects.serving(settings.CHAT_PROJECT))
+    return selectors.serving(project=settings.CHAT_PROJECT)
 
 
 def _chosen(serving: list[Deployment], model: str, key: str) -> Deployment:
