@@ -5,6 +5,7 @@ streaming, stopping and coming back are the chat's. Its answers carry `"blind"` 
 and `feedback.present` names no model for those; names are told by `battle_json` after the vote.
 """
 
+import logging
 import re
 import secrets
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from feedback.tree import FINAL, Tree
 from inference import selectors as inference
 from inference import windows
 from inference.models import Deployment
+
+logger = logging.getLogger(__name__)
 
 SOURCE = "side"
 ONE_MODEL = (
@@ -400,16 +403,27 @@ def settle() -> dict[str, int]:
         "battle__conversation__project", "battle__conversation__owner",
         "battle__left__model_version", "battle__right__model_version",
     )  # fmt: skip
+    waiting = waiting.filter(battle__conversation__project__kinds__contains=["pairwise"])
     handed = 0
-    for given in waiting.filter(battle__conversation__project__kinds__contains=["pairwise"]):
-        with transaction.atomic():
-            handed += hand_over(given)
+    for pk in waiting.values_list("pk", flat=True):
+        try:
+            with transaction.atomic():
+                # Another worker, or the vote's own request, may be at this one: leave it to them.
+                given = waiting.select_for_update(skip_locked=True, of=("self",)).filter(pk=pk)
+                handed += sum(hand_over(one) for one in given)
+        except Exception:
+            # Whatever is wrong with one vote, the others and the leaderboard go on.
+            logger.exception("The vote on battle %s could not be handed over", pk)
     allowed = Vote.objects.filter(judgment__task=OuterRef("pk"), battle__conversation__consent=True)
     lost = Task.objects.filter(~Exists(allowed), source="vote", external_id__startswith="vote:")
     erased = 0
-    for task in lost.prefetch_related("judgments"):
-        with transaction.atomic():
-            log.erased([*task.judgments.all(), task], actor="")
-            task.delete()
-        erased += 1
+    for pk in lost.values_list("pk", flat=True):
+        try:
+            with transaction.atomic():
+                for task in lost.select_for_update(skip_locked=True, of=("self",)).filter(pk=pk):
+                    log.erased([*task.judgments.all(), task], actor="")
+                    task.delete()
+                    erased += 1
+        except Exception:
+            logger.exception("Task %s of a vote that is gone could not be erased", pk)
     return {"handed": handed, "erased": erased}

@@ -6,11 +6,12 @@ import warnings
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+from django.db.models import Q
 from django.utils import timezone
 from PIL import Image as Picture
 from PIL import ImageOps, UnidentifiedImageError
 
-from config.errors import Invalid
+from config.errors import Busy, Invalid
 from feedback.models import Image, Message
 from feedback.people import Person
 from inference.models import ModelVersion
@@ -21,6 +22,10 @@ LONGEST_SIDE = 1568  # models look no closer
 MOST_IN_A_QUESTION = 4
 MOST_IN_A_PROMPT = 8
 MOST_WAITING = 20
+#: Of all guests together: a new guest costs nothing, so a limit by guest alone bounds nothing.
+MOST_WAITING_OF_GUESTS = 400
+#: Hours after which a picture that was not sent is forgotten: of members, and of guests.
+KEPT_HOURS, KEPT_HOURS_OF_GUESTS = 24, 2
 FORMS = ("PNG", "JPEG", "WEBP", "GIF")
 
 
@@ -30,7 +35,8 @@ def taken_by(version: ModelVersion) -> bool:
 
 
 def add(*, person: Person, content: bytes) -> Image:
-    """Keep a picture until it is sent. Raises Invalid for what is too large or no picture.
+    """Keep a picture until it is sent. Raises Invalid for what is too large or no picture, and
+    Busy when the guests together have too many waiting.
 
     It is drawn again from its pixels, so that nothing else a file may carry comes with it.
     """
@@ -39,6 +45,13 @@ def add(*, person: Person, content: bytes) -> Image:
     waiting = _of(person).filter(message=None).count()
     if waiting >= MOST_WAITING:
         raise Invalid("Too many pictures wait to be sent; send or remove some first.")
+    if person.user is None:
+        of_guests = Image.objects.filter(owner=None, message=None).count()
+        if of_guests >= MOST_WAITING_OF_GUESTS:
+            raise Busy(
+                "Too many people are adding pictures at this moment. Try again later, or sign in.",
+                retry_after=600,
+            )
     picture = _drawn(content)
     kind = "PNG" if picture.mode == "RGBA" else "JPEG"
     out = io.BytesIO()
@@ -100,9 +113,12 @@ def take_over(*, guest: Person, person: Person) -> None:
 
 
 def sweep() -> int:
-    """Forget pictures that were never sent, after a day."""
-    old = timezone.now() - timedelta(days=1)
-    return Image.objects.filter(message=None, created_at__lt=old).delete()[0]
+    """Forget pictures that were never sent: a member's after a day, a guest's after two hours."""
+    now = timezone.now()
+    old = Q(created_at__lt=now - timedelta(hours=KEPT_HOURS)) | Q(
+        owner=None, created_at__lt=now - timedelta(hours=KEPT_HOURS_OF_GUESTS)
+    )
+    return Image.objects.filter(old, message=None).delete()[0]
 
 
 def _parts(message: dict, data: dict[UUID, str]) -> dict:

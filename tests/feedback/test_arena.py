@@ -178,6 +178,30 @@ def test_consent_given_later_hands_the_vote_on_and_taken_back_erases_it(
     assert Vote.objects.get().judgment is None
 
 
+def test_one_vote_that_cannot_be_handed_on_does_not_hold_up_the_others(
+    alice, ben, api, two, engine_double, monkeypatch, caplog
+):
+    engine_double.says("An answer.")
+    for person in (alice, ben):
+        comparer = Comparer(api(person), consent=False)
+        comparer.vote(comparer.battle(), "left")
+    Conversation.objects.update(consent=True)
+    bad = Vote.objects.order_by("created_at").first()
+    made = arena.create_tasks
+
+    def refuse(*, tasks, **rest):
+        if tasks[0].external_id == arena.external_id(bad.pk):
+            raise DatabaseError("no room")
+        return made(tasks=tasks, **rest)
+
+    monkeypatch.setattr(arena, "create_tasks", refuse)
+    assert arena.settle()["handed"] == 1
+    assert Judgment.objects.get().vote != bad
+    assert str(bad.pk) in caplog.text
+    monkeypatch.undo()
+    assert arena.settle()["handed"] == 1
+
+
 def test_deleting_the_comparison_erases_its_judgment_and_leaves_the_others(alice_compares):
     alice_compares.vote(alice_compares.battle(), "left")
     other = Comparer(alice_compares.client)

@@ -135,6 +135,17 @@ def test_pictures_too_large_or_too_many_are_refused(alice, api, served, monkeypa
     assert upload(client, file()).status_code == 400
 
 
+def test_guests_together_cannot_fill_the_disk_by_being_new_each_time(
+    alice, api, served, monkeypatch
+):
+    monkeypatch.setattr(images, "MOST_WAITING_OF_GUESTS", 2)
+    assert [upload(api(), file()).status_code for _ in range(3)] == [201, 201, 503]
+    assert upload(api(alice), file()).status_code == 201
+    Image.objects.update(created_at=timezone.now() - timedelta(hours=3))
+    assert images.sweep() == 2
+    assert upload(api(), file()).status_code == 201
+
+
 def test_pictures_of_somebody_else_can_neither_be_seen_nor_sent(alice, mallory, api, seeing, ask):
     added = upload(api(alice), file()).json()
     other = api(mallory)
