@@ -155,7 +155,7 @@ BEGIN
         -- task at hand, so asking again does not change it, and nobody can tell beforehand.
         IF v.gold_rate > 0 OR v.repeat_rate > 0 THEN
             SELECT (hashtextextended(a.id::text, v_task) & 1048575) / 1048576.0 INTO v_draw
-            FROM annotation_assignment a WHERE a.annotator_id + 0 = p_person
+            FROM annotation_assignment a WHERE a.annotator_id = p_person
             ORDER BY a.claimed_at DESC LIMIT 1;
             v_draw := coalesce(v_draw, 1);
         END IF;

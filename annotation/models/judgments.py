@@ -27,13 +27,15 @@ class Judgment(models.Model):
         REVIEW = "review", "Adjudication"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judgments")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="judgments", db_index=False
+    )
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="judgments")
     assignment = models.ForeignKey(
         Assignment, null=True, blank=True, on_delete=models.CASCADE, related_name="judgments"
     )
     annotator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="judgments"
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="judgments", db_index=False
     )
     kind = models.CharField(max_length=16, choices=Kind)
     source = models.CharField(max_length=10, choices=Source, default=Source.WEB)

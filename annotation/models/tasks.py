@@ -29,7 +29,9 @@ class Task(models.Model):
         DONE = "done", "Done"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="tasks")
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, related_name="tasks", db_index=False
+    )
     external_id = models.CharField(max_length=200, null=True, blank=True)
     kind = models.CharField(max_length=16, choices=Kind)
     also = ArrayField(
@@ -39,7 +41,7 @@ class Task(models.Model):
         help_text="Further kinds asked on the same page, answered in the same judgment.",
     )
     prompt = models.JSONField()
-    prompt_hash = models.CharField(max_length=64, db_index=True)
+    prompt_hash = models.CharField(max_length=64)
     overlap = models.PositiveSmallIntegerField()
     taken = models.PositiveSmallIntegerField(default=0)
     done = models.PositiveSmallIntegerField(default=0)
@@ -55,9 +57,15 @@ class Task(models.Model):
         blank=True,
         on_delete=models.CASCADE,
         related_name="reserved_tasks",
+        db_index=False,
     )
     repeat_of = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="repeats"
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="repeats",
+        db_index=False,
     )
     disagreement = models.FloatField(null=True, blank=True)
     adjudicated_at = models.DateTimeField(null=True, blank=True)
@@ -80,7 +88,17 @@ class Task(models.Model):
                 condition=Q(done__lte=F("taken")), name="task_done_within_taken"
             ),
         ]
+        # Each claim and each submit writes anew into every index without a condition: there are
+        # as few of these as the reads allow, and what is mostly empty has one of its own rows.
         indexes = [
+            models.Index(fields=["project", "id"], name="task_by_project"),
+            models.Index(fields=["prompt_hash"], name="task_by_prompt"),
+            models.Index(
+                fields=["reserved_for"], condition=Q(reserved_for__isnull=False), name="task_kept"
+            ),
+            models.Index(
+                fields=["repeat_of"], condition=Q(repeat_of__isnull=False), name="task_repeats"
+            ),
             models.Index(
                 fields=["project", "-priority", "id"],
                 condition=Q(state="open", taken__lt=F("overlap")),
@@ -157,24 +175,36 @@ class PromptItem(models.Model):
 class Candidate(models.Model):
     """One answer to judge, with the model version and sampling that made it, where known."""
 
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="candidates")
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="candidates", db_index=False
+    )
     position = models.PositiveSmallIntegerField(help_text="As imported; never the order shown.")
     content = models.TextField(blank=True)
     parts = models.JSONField(null=True, blank=True, help_text="Typed parts when not plain text.")
     model = models.CharField(max_length=200, blank=True)
     model_version = models.ForeignKey(
-        "inference.ModelVersion", null=True, blank=True, on_delete=models.PROTECT
+        "inference.ModelVersion", null=True, blank=True, on_delete=models.PROTECT, db_index=False
     )
     sampling = models.JSONField(default=dict, blank=True)
     logprob = models.FloatField(null=True, blank=True)
     author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, db_index=False
     )
 
     class Meta:
         ordering = ["task_id", "position"]
         constraints = [
             models.UniqueConstraint(fields=["task", "position"], name="candidate_position_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["model_version"],
+                condition=Q(model_version__isnull=False),
+                name="candidate_by_version",
+            ),
+            models.Index(
+                fields=["author"], condition=Q(author__isnull=False), name="candidate_by_author"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -197,9 +227,14 @@ class Assignment(models.Model):
         RELEASED = "released", "Released"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="assignments")
+    task = models.ForeignKey(
+        Task, on_delete=models.CASCADE, related_name="assignments", db_index=False
+    )
     annotator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="assignments",
+        db_index=False,
     )
     state = models.CharField(max_length=10, choices=State, default=State.LEASED)
     token = models.UUIDField(default=uuid.uuid4)
