@@ -153,6 +153,8 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "run" / "beat")
 # Generation ---------------------------------------------------------------------------------
 
 ENGINE_URL = env("ENGINE_URL", default=f"http://127.0.0.1:{PORT + 1}")
+# Several engines behind one pool, comma-separated; ENGINE_URL alone where this is empty.
+ENGINE_URLS = env("ENGINE_URLS", to_list, [])
 ENGINE_KEY = env("ENGINE_KEY", default="")
 PREFERENDUM_MODEL = env("PREFERENDUM_MODEL", default="")
 # "transformers" or "vllm"; "auto" asks the engine itself which of the two it is.

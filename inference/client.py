@@ -1,14 +1,15 @@
 """Ask the generation server for an answer: the OpenAI protocol, for every engine alike.
 
-One HTTP client with its pool of connections, and one bounded line, per event loop (in practice
-per process). Model names and paths come from a ModelVersion, never from whoever asks.
+One pool of engines, and one bounded line, per event loop (in practice per process). Model names
+and paths come from a ModelVersion, never from whoever asks.
 """
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,10 +18,11 @@ from django.conf import settings
 
 from inference.engines import Engine, recognise
 from inference.errors import EngineDown, EngineRefused, EngineTimeout
-from inference.line import Line
 from inference.models import ModelVersion
+from inference.pool import Connection, Pool, urls
 
 Chat = list[dict[str, Any]]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,46 +42,29 @@ class Piece:
     usage: Usage | None = None
 
 
-@dataclass(slots=True)
-class _Connection:
-    """What one event loop shares: the pool, the line, the engine and what it has loaded."""
-
-    http: httpx.AsyncClient
-    line: Line
-    engine: Engine | None = None
-    loaded: set[str] = field(default_factory=set)
-    loading: dict[str, asyncio.Lock] = field(default_factory=dict)
-
-
-_connections: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Connection]]" = (
+_pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, ...], Pool]]" = (
     WeakKeyDictionary()
 )
 
 
-def connection() -> _Connection:
-    """The shared connection of the running loop to ENGINE_URL."""
-    here = _connections.setdefault(asyncio.get_running_loop(), {})
-    url = settings.ENGINE_URL
-    if url not in here:
-        headers = {"Authorization": f"Bearer {settings.ENGINE_KEY}"} if settings.ENGINE_KEY else {}
-        here[url] = _Connection(
-            http=httpx.AsyncClient(
-                base_url=url,
-                headers=headers,
-                # Deadlines that depend on the stage of the answer are kept below, not here.
-                timeout=httpx.Timeout(10.0, read=30.0, pool=None),
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-                trust_env=False,
-            ),
-            line=Line(running=settings.ENGINE_RUNNING, waiting=settings.ENGINE_WAITING),
-        )
-    return here[url]
+def pool() -> Pool:
+    """The engines as the running loop shares them."""
+    here = _pools.setdefault(asyncio.get_running_loop(), {})
+    addresses = tuple(urls())
+    if addresses not in here:
+        here[addresses] = Pool(addresses)
+    return here[addresses]
+
+
+def connection() -> Connection:
+    """The running loop's connection to the first engine."""
+    return pool().engines[0]
 
 
 async def close() -> None:
     """Close the running loop's connections (tests and short-lived loops)."""
-    for shared in _connections.pop(asyncio.get_running_loop(), {}).values():
-        await shared.http.aclose()
+    for shared in _pools.pop(asyncio.get_running_loop(), {}).values():
+        await shared.close()
 
 
 async def stream(
@@ -96,7 +81,7 @@ async def stream(
     (use `contextlib.aclosing`) closes the request, and the engine stops writing. Raises
     EngineBusy, EngineDown, EngineTimeout or EngineRefused; pieces given before stay true.
     """
-    shared = connection()
+    shared = pool()
     total = deadline_s or settings.ENGINE_TOTAL_S
     ends = asyncio.get_running_loop().time() + total
     async with shared.line.place(on_wait):
@@ -126,8 +111,20 @@ async def complete(
 
 
 async def load(model_version: ModelVersion, *, again: bool = False) -> None:
-    """Make the engine ready for a version; done once per process unless `again`."""
-    shared = connection()
+    """Make every engine ready for a version; done once per process unless `again`.
+
+    One that is away loads it later; raises when none could.
+    """
+    work = [_load(one, model_version, again=again) for one in pool().engines]
+    found = await asyncio.gather(*work, return_exceptions=True)
+    failures = [one for one in found if isinstance(one, BaseException)]
+    if len(failures) == len(found):
+        raise failures[0]
+    for failure in failures:
+        logger.warning("%s is not loaded everywhere: %s", model_version.name, failure)
+
+
+async def _load(shared: Connection, model_version: ModelVersion, *, again: bool = False) -> None:
     lock = shared.loading.setdefault(model_version.name, asyncio.Lock())
     try:
         async with lock:
@@ -143,25 +140,24 @@ async def load(model_version: ModelVersion, *, again: bool = False) -> None:
 
 
 async def unload(model_version: ModelVersion) -> None:
-    """Free what the engine holds for a version that serves nobody any more."""
-    shared = connection()
-    try:
-        await (await _engine(shared)).unload(shared.http, model_version)
-    except httpx.TransportError as exc:
-        raise _down() from exc
-    shared.loaded.discard(model_version.name)
+    """Free what the engines hold for a version that serves nobody any more."""
+    failure = None
+    for shared in pool().engines:
+        try:
+            await (await _engine(shared)).unload(shared.http, model_version)
+        except httpx.TransportError as exc:
+            failure = exc
+        shared.loaded.discard(model_version.name)
+    if failure is not None:
+        raise _down() from failure
 
 
 async def is_up() -> bool:
-    """Whether the engine says it is well."""
-    try:
-        answer = await connection().http.get("/health", timeout=3.0)
-    except httpx.TransportError:
-        return False
-    return answer.status_code == 200
+    """Whether an engine says it is well."""
+    return any((await pool().health()).values())
 
 
-async def _engine(shared: _Connection) -> Engine:
+async def _engine(shared: Connection) -> Engine:
     if shared.engine is None:
         shared.engine = await recognise(shared.http, settings.ENGINE_KIND)
     return shared.engine
@@ -172,7 +168,7 @@ def _down() -> EngineDown:
 
 
 async def _attempts(
-    shared: _Connection, model_version: ModelVersion, messages: Chat, sampling: dict, ends: float
+    shared: Pool, model_version: ModelVersion, messages: Chat, sampling: dict, ends: float
 ) -> AsyncIterator[Piece]:
     """Try until the first piece: the engine may be starting, or have forgotten the version.
 
@@ -183,11 +179,11 @@ async def _attempts(
     pause, forgotten, failures = 0.1, False, 0
     while True:
         spoke = False
+        one = await shared.pick(model_version.name)
+        one.running += 1
         try:
-            await load(model_version)
-            async with aclosing(
-                _request(shared, model_version, messages, sampling, ends)
-            ) as pieces:
+            await _load(one, model_version)
+            async with aclosing(_request(one, model_version, messages, sampling, ends)) as pieces:
                 async for piece in pieces:
                     spoke = True
                     yield piece
@@ -195,14 +191,16 @@ async def _attempts(
         except (EngineDown, EngineRefused) as exc:
             if spoke or (isinstance(exc, EngineRefused) and forgotten):
                 raise
-            shared.loaded.discard(model_version.name)
+            one.loaded.discard(model_version.name)
             if isinstance(exc, EngineRefused):
                 if exc.fields.get("status") != "404":
                     raise
                 forgotten = True
                 continue
+            one.engine = None  # another kind of engine may come up at the same address
+            if shared.failed(one):
+                continue  # another engine is well
             failures += 1
-            shared.engine = None  # another kind of engine may come up at the same address
             # Refused connections mean a restart and are worth the wait; failures inside are not.
             answered = exc.fields.get("status") is not None
             if clock() + pause > connect_until or (answered and failures > 1):
@@ -212,7 +210,7 @@ async def _attempts(
 
 
 async def _request(
-    shared: _Connection, model_version: ModelVersion, messages: Chat, sampling: dict, ends: float
+    shared: Connection, model_version: ModelVersion, messages: Chat, sampling: dict, ends: float
 ) -> AsyncIterator[Piece]:
     engine = await _engine(shared)
     body = {
