@@ -207,6 +207,8 @@ async def _attempts(
                 raise
             await asyncio.sleep(pause)
             pause = min(1.0, pause * 1.5)
+        finally:
+            one.running -= 1
 
 
 async def _request(
