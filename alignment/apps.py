@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class AlignmentConfig(AppConfig):
     name = "alignment"
+
+    def ready(self) -> None:
+        from alignment import metrics
+
+        metrics.register()

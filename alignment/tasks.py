@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from alignment.services import experiments, rounds, runs, supervision
+from config.logs import about
 
 #: A run that found every device taken is asked for again after so many seconds.
 DEVICE_SECONDS = 3
@@ -11,16 +12,18 @@ DEVICE_SECONDS = 3
 @shared_task(name="alignment.tasks.execute_round")
 def execute_round(round_id: str) -> None:
     """Move a round on."""
-    rounds.advance(round_id)
+    with about(round=round_id):
+        rounds.advance(round_id)
 
 
 @shared_task(name="alignment.tasks.execute_run")
 def execute_run(run_id: str) -> None:
     """Work on the run that goes first, then move its round on; ask again where no device is."""
-    if done := runs.execute_next(run_id):
-        runs.after(done)
-    elif runs.waits_for_device(run_id):
-        execute_run.apply_async([run_id], countdown=DEVICE_SECONDS)
+    with about(run=run_id):
+        if done := runs.execute_next(run_id):
+            runs.after(done)
+        elif runs.waits_for_device(run_id):
+            execute_run.apply_async([run_id], countdown=DEVICE_SECONDS)
 
 
 @shared_task(name="alignment.tasks.supervise", acks_late=False)

@@ -18,6 +18,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
 from config.doors import Doors  # noqa: E402
+from config.observing import Observed  # noqa: E402
 from config.routing import websocket_urlpatterns  # noqa: E402
 from config.statics import Statics  # noqa: E402
 
@@ -28,7 +29,7 @@ for app in ("annotation",):
 
 application = ProtocolTypeRouter(
     {
-        "http": Statics(http_application),
+        "http": Observed(Statics(http_application)),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

@@ -25,13 +25,38 @@ def _broker() -> None:
 
 
 def _engine() -> None:
-    url = f"{settings.ENGINE_URL}/health"
-    httpx.get(url, timeout=2.0, trust_env=False).raise_for_status()
+    """One engine of the pool is enough."""
+    failure: Exception | None = None
+    for url in settings.ENGINE_URLS or [settings.ENGINE_URL]:
+        try:
+            httpx.get(f"{url}/health", timeout=2.0, trust_env=False).raise_for_status()
+        except httpx.HTTPError as exc:
+            failure = exc
+        else:
+            return
+    if failure is not None:
+        raise failure
+
+
+def _schema() -> None:
+    """Tables older than the code would answer with errors, so such a process is not ready."""
+    from django.db.migrations.executor import MigrationExecutor
+
+    if _schema_ok[0]:
+        return  # migrations are never taken back under a running process
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise RuntimeError("migrations wait to be applied")
+    _schema_ok[0] = True
+
+
+_schema_ok = [False]
 
 
 #: What is asked, and whether the pages are of any use without it.
 PARTS: dict[str, tuple[Callable[[], None], bool]] = {
     "database": (_database, True),
+    "schema": (_schema, True),
     "broker": (_broker, True),
     "engine": (_engine, False),
 }
