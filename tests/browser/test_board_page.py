@@ -12,6 +12,8 @@ from feedback.services.board import DOORS, WINDOWS, Line, Numbers, Window
 from feedback.services.rollups import MEASURES, Counts
 from tests.browser.pages import ORIGIN, Socket, clean_page, running_browser, stage
 
+pytestmark = pytest.mark.browser
+
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 FIRST = {"median": 180.0, "p95": 420.0}
 WHOLE = {"median": 1900.0, "p95": 5200.0}
