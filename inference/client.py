@@ -235,20 +235,36 @@ async def _request(
             if answer.status_code != 200:
                 await answer.aread()
                 raise _refusal(answer)
-        lines = answer.aiter_lines()
-        while True:
+        chunks, held, done = answer.aiter_bytes(), b"", False
+        while not done:
             until = min(ends, clock() + settings.ENGINE_STALL_S) if spoke else first_ends
             async with asyncio.timeout_at(until):
-                line = await anext(lines, None)
-            if line is None or line == "data: [DONE]":
-                break
-            if not line.startswith("data:"):
-                continue
-            text, ended, counted = _read(line[5:])
-            reason, usage = ended or reason, counted or usage
-            if text:
+                chunk = await anext(chunks, None)
+            # What has come together goes on together.
+            *lines, held = (held + (b"\n" if chunk is None else chunk)).split(b"\n")
+            texts, failure = [], None
+            for line in map(bytes.strip, lines):
+                if line == b"data: [DONE]":
+                    done = True
+                    break
+                if not line.startswith(b"data:"):
+                    continue
+                try:
+                    text, ended, counted = _read(line[5:])
+                except EngineDown as exc:
+                    failure = exc  # what was said before it stays said
+                    break
+                reason, usage = ended or reason, counted or usage
+                texts.append(text)
+            if joined := "".join(texts):
                 spoke = True
-                yield Piece(text)
+                yield Piece(joined)
+            if failure is not None:
+                raise failure
+            if chunk is None:
+                break
+        if done:
+            await _read_out(chunks)
     except TimeoutError as exc:
         what = "finish the answer" if spoke else "begin"
         raise EngineTimeout(f"The model took too long to {what}.") from exc
@@ -264,7 +280,15 @@ async def _request(
     yield Piece("", reason, usage)
 
 
-def _read(data: str) -> tuple[str, str | None, Usage | None]:
+async def _read_out(chunks: AsyncIterator[bytes]) -> None:
+    """Take what follows the last word, so that the connection can be used again."""
+    with suppress(TimeoutError, httpx.TransportError):
+        async with asyncio.timeout(0.2):
+            async for _ in chunks:
+                pass
+
+
+def _read(data: bytes) -> tuple[str, str | None, Usage | None]:
     """One server-sent chunk: text, reason of the end, usage."""
     try:
         chunk = json.loads(data)
