@@ -52,28 +52,33 @@ class Acts:
 
 @dataclass
 class Doubts:
-    """What was found: factors in [0, 1] by act, with a code and words; weights are products."""
+    """What was found: factors in [0, 1] by act, with a code and words; weights are products.
+
+    Only acts that are doubted take any room.
+    """
 
     n: int
-    found: list[dict[str, tuple[float, str]]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.found = [{} for _ in range(self.n)]
+    found: dict[int, dict[str, tuple[float, str]]] = field(default_factory=dict, init=False)
 
     def add(self, acts: Iterable[int], code: str, factor: float, says: str) -> None:
         """Doubt these acts; of two doubts of one kind about an act the graver stays."""
         factor = float(min(1.0, max(0.0, factor)))
+        if factor == 1:
+            return
         for act in acts:
-            known = self.found[act].get(code)
-            if factor < 1 and (known is None or factor < known[0]):
-                self.found[act][code] = (factor, says)
+            doubts = self.found.setdefault(int(act), {})
+            if code not in doubts or factor < doubts[code][0]:
+                doubts[code] = (factor, says)
 
     @property
     def weights(self) -> np.ndarray:
         """(n,) the product of each act's factors."""
-        return np.array([np.prod([f for f, _ in one.values()]) for one in self.found], dtype=float)
+        weights = np.ones(self.n)
+        for act, doubts in self.found.items():
+            weights[act] = np.prod([factor for factor, _ in doubts.values()])
+        return weights
 
     def reasons(self, act: int) -> list[dict]:
         """The doubts about one act, gravest first."""
-        known = sorted(self.found[act].items(), key=lambda item: item[1][0])
+        known = sorted(self.found.get(act, {}).items(), key=lambda item: item[1][0])
         return [{"code": c, "factor": round(f, 4), "says": s} for c, (f, s) in known]

@@ -25,6 +25,7 @@ KINDS = {
     "raid": "people: 12 acts each within one evening of three hours",
     "campaign": "people: 12 acts each over 12 days, always in the same ten minutes",
     "patient": "people: 12 acts each at times of their own over two weeks",
+    "hidden": "as patient, and each gives as many honest opinions of the other models besides",
 }
 
 
@@ -79,6 +80,11 @@ def hostile(rng: np.random.Generator, people: int, kind: str, first: int) -> Act
         seen = 0.0 if kind == "bots" else 1.0
         for n, time in enumerate(times):
             columns.append((actor, *pushes[n], float(time), float(wait[n]), seen))
+            if kind == "hidden":
+                other = int(rng.integers(1, len(TRUTH) - 1))
+                honestly = 1 if rng.random() < TRUTH[other] else -1
+                later = float(time + rng.uniform(30, 600))
+                columns.append((actor, other, honestly, later, float(wait[n]), seen))
     return _acts(columns)
 
 

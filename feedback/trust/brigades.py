@@ -4,6 +4,7 @@ Two searches, because groups act in two ways. A *raid* fills one window: far mor
 other times say the same of one model, and their acts are about little else. A *lockstep* group
 spreads over many windows, but its members keep turning up in the same ones with the same word.
 Members of a group count together as the people one would have expected there, not as a crowd.
+Groups that leave no trace in time are looked for in `feedback.trust.concert`.
 """
 
 from collections import defaultdict
@@ -12,7 +13,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from feedback.trust.acts import Acts, Doubts
+from feedback.trust.acts import Acts
 
 #: Window lengths in seconds in which a raid is looked for.
 RAID_WINDOWS = (3_600.0, 6 * 3_600.0, 86_400.0)
@@ -62,23 +63,6 @@ def find(acts: Acts) -> list[Group]:
         if raid is None:
             return groups
         groups.append(raid)
-    return groups
-
-
-def judge(acts: Acts, doubts: Doubts) -> list[Group]:
-    """Doubt the acts by which groups push; returns the groups."""
-    groups = find(acts)
-    for group in groups:
-        members = np.isin(acts.actor, list(group.actors))
-        pushed = np.zeros(len(acts), dtype=bool)
-        for target, sign in group.pushes:
-            pushed |= (acts.target == target) & (acts.sign == sign)
-        factor = group.counted / len(group.actors)
-        says = (
-            f"One of {len(group.actors)} people who said the same of the same models in the same "
-            f"hours; together they count as {group.counted:.1f}."
-        )
-        doubts.add(np.flatnonzero(members & pushed), group.kind, factor, says)
     return groups
 
 

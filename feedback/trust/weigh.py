@@ -4,9 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedback.trust import brigades, habits
+from feedback.trust import brigades, concert, habits
 from feedback.trust.acts import Acts, Doubts
 
+_SAYS = {
+    **dict.fromkeys(
+        ("raid", "lockstep"),
+        "One of {n} people who said the same of the same models in the same hours; together they "
+        "count as {counted:.1f}.",
+    ),
+    "concert": "One of {n} people who call one model bad and another good every time, far more "
+    "than moods and the models explain; together they count as {counted:.1f}.",
+}
 Z95 = 1.959963984540054
 
 
@@ -23,8 +32,24 @@ def weigh(acts: Acts) -> Weighed:
     """Weigh every act by how it, its actor and those who move with them act."""
     doubts = Doubts(len(acts))
     habits.judge(acts, doubts)
-    groups = brigades.judge(acts, doubts)
+    groups = judge_groups(acts, doubts)
     return Weighed(doubts.weights, doubts, groups)
+
+
+def judge_groups(acts: Acts, doubts: Doubts) -> list[brigades.Group]:
+    """Doubt the acts by which groups push; returns the groups."""
+    groups = brigades.find(acts)
+    inside = [actor for group in groups for actor in group.actors]
+    groups += concert.find(acts.take(~np.isin(acts.actor, inside)))
+    for group in groups:
+        members = np.isin(acts.actor, list(group.actors))
+        pushed = np.zeros(len(acts), dtype=bool)
+        for target, sign in group.pushes:
+            pushed |= (acts.target == target) & (acts.sign == sign)
+        factor = group.counted / len(group.actors)
+        says = _SAYS[group.kind].format(n=len(group.actors), counted=group.counted)
+        doubts.add(np.flatnonzero(members & pushed), group.kind, factor, says)
+    return groups
 
 
 def rates(acts: Acts, weights: np.ndarray | None = None) -> dict[int, tuple[float, float, float]]:

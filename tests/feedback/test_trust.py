@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.core.cache import cache
 from django.db import models
 from django.utils import timezone
 
@@ -165,6 +166,38 @@ def test_love_is_predicted_for_what_was_seen_and_left_without_a_word(crowd, remy
     page = signed_in(remy).get("/console/demo/trust/").content.decode()
     assert "Predicted P[Love]" in page
     assert love.report(project=project) == told
+
+
+def test_visitors_of_a_site_behind_one_key_are_people_of_their_own(crowd, alice):
+    project = crowd(attack.honest(np.random.default_rng(3), 60))
+    version = ModelVersion.objects.get(name="model-a")
+    start = timezone.now() - timedelta(days=2)
+    for n in range(60):  # a visitor every ten seconds, each with a word on an answer of their own
+        at = start + timedelta(seconds=10 * n)
+        talk = Conversation.objects.create(project=project, owner=alice, source="api")
+        answer = Message.objects.create(
+            conversation=talk, role="assistant", text="An answer.", state="complete",
+            model_version=version, created_at=at, finished_at=at - timedelta(seconds=9),
+        )  # fmt: skip
+        Event.objects.create(
+            client_event=uuid.uuid4(), kind="reaction", message=answer, actor=alice,
+            reaction="like", server_time=at,
+        )  # fmt: skip
+    report = trust.weigh_project(project=project)
+    assert report["people"] == 60 + 60
+    assert not ReactionTrust.objects.filter(event__actor=alice).exists()
+
+
+def test_nothing_is_weighed_again_where_nothing_was_said(crowd):
+    crowd(attack.honest(np.random.default_rng(3), 5))
+    cache.clear()
+    assert [trust.weigh_all(), trust.weigh_all()] == [1, 0]
+    talk = Conversation.objects.first()
+    Event.objects.create(
+        client_event=uuid.uuid4(), kind="reaction", reaction="like", guest=talk.guest,
+        message=talk.messages.first(), server_time=timezone.now(),
+    )  # fmt: skip
+    assert trust.weigh_all() == 1
 
 
 def test_few_reactions_give_a_reason_and_no_number(crowd):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.stats import betabinom
+from scipy.stats import betabinom, binom
 
-from feedback.trust import attack, brigades, habits
+from feedback.trust import attack, brigades, concert, habits
 from feedback.trust.acts import Acts, Doubts
-from feedback.trust.weigh import rates, weigh
+from feedback.trust.weigh import judge_groups, rates, weigh
 
 
 def acts_of(times, *, actor=0, target=0, sign=1, wait=None, seen=None) -> Acts:
@@ -103,7 +103,7 @@ class TestBrigades:
         assert len(found - raiders) <= 2
         assert {(0, -1), (4, 1)} <= set().union(*(group.pushes for group in groups))
         doubts = Doubts(len(both))
-        brigades.judge(both, doubts)
+        judge_groups(both, doubts)
         assert doubts.weights[len(good) :].sum() < 12 * 6
 
     def test_lockstep_is_found_where_no_window_is_crowded(self):
@@ -159,7 +159,48 @@ class TestAttack:
         assert told.swapped_without >= 2
         assert told.honest_weight > 0.99
 
-    def test_weights_never_make_it_worse_for_those_who_hide(self):
-        told = attack.run("patient", seed=7, people=400)
-        assert told.moved_with <= told.moved_without + 0.01
+    @pytest.mark.parametrize("kind", ["patient", "hidden"])
+    def test_patient_people_with_a_plan_move_little_too(self, kind):
+        told = attack.run(kind, seed=7, people=400)
+        assert told.moved_with <= attack.PROMISE
+        assert told.swapped_with == 0
+        assert told.moved_without > 4 * told.moved_with
+        assert told.swapped_without >= 2
         assert told.honest_weight > 0.99
+
+
+class TestConcert:
+    def test_a_minority_with_a_taste_of_its_own_keeps_its_weight(self):
+        rng = np.random.default_rng(3)
+        others = attack.honest(rng, 540)
+        rows = [
+            (1000 + actor, target, 1 if rng.random() < (0.85 if target == 4 else 0.25) else -1,
+             rng.uniform(0, attack.DAYS * attack.DAY), 9.0, 1.0)
+            for actor in range(60)
+            for target in rng.permutation([0, 4] * 5)
+        ]  # fmt: skip
+        both = attack._joined(others, attack._acts(rows))
+        weights = weigh(both).weights
+        assert concert.find(both) == []
+        assert weights[len(others) :].mean() > 0.95
+
+    def test_one_person_of_the_same_mind_is_not_doubted_and_thirty_are(self):
+        others = attack.honest(np.random.default_rng(5), 300)
+        for people, crowds in ((1, 0), (30, 1)):
+            bad = attack.hostile(np.random.default_rng(6), people, "patient", first=300)
+            found = concert.find(attack._joined(others, bad))
+            assert len(found) == crowds
+        assert found[0].pushes == {(0, -1), (4, 1)}
+        assert found[0].actors >= set(range(300, 330))
+        assert len(found[0].actors) <= 33
+
+    def test_what_is_foretold_of_slips_is_a_sum_of_two_binomials(self):
+        one, two = np.array([0.3]), np.array([0.6])
+        monkey = concert._CHANCES
+        try:
+            concert._CHANCES = np.array([1.0])
+            for k in range(6):
+                wanted = sum(binom.pmf(i, 3, 0.3) * binom.pmf(k - i, 2, 0.6) for i in range(k + 1))
+                assert concert._slips(3, 2, k, one, two) == pytest.approx(wanted)
+        finally:
+            concert._CHANCES = monkey
