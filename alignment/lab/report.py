@@ -79,14 +79,28 @@ def needs(finding: dict[str, Any]) -> str:
     return f"{' and '.join(bounds)}: {'yes' if finding['holds'] else 'no'}"
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """The verdicts, then every number of every claim."""
-    lines = ["| claim | row | verdict | seeds | seconds |", "|---|---|---|---|---|"]
+def digest(results: Sequence[Result]) -> list[str]:
+    """Every claim in a row: its verdict and the numbers that decided it."""
+    lines = [
+        "| claim | row | verdict | mean and 95 % interval over seeds | seeds | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
     for r in results:
+        numbers = [
+            f"{f['what']}: {number(f)}{'' if f['holds'] else ' (does not hold)'}"
+            for f in r["findings"]
+            if f["holds"] is not None
+        ]
         lines.append(
-            f"| {r['says']} (`{r['claim']}`) | {r['rows']} | **{r['verdict']}** | {r['seeds']} | "
-            f"{r['seconds']:.0f} |"
+            f"| {r['says']} (`{r['claim']}`) | {r['rows']} | **{r['verdict']}** | "
+            f"{'<br>'.join(numbers)} | {r['seeds']} | {r['seconds']:.0f} |"
         )
+    return lines
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """The digest, then every number of every claim."""
+    lines = digest(results)
     for r in results:
         lines += ["", f"### {r['claim']}", "", r["says"] + (f" {r['note']}" if r["note"] else "")]
         lines += ["", f"![{r['claim']}]({r['claim']}.svg)", ""]

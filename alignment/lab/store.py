@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from alignment.lab import proxy, tongue
 from alignment.lab.claims.base import Claim, Record
 
 
 def key(claim: Claim) -> str:
-    """Twelve hex digits of the claim's configuration, its own module and the shared world."""
+    """Twelve hex digits of the claim's configuration, of what its module measures with and of the
+    shared world; how it is judged and drawn may change without a new run.
+    """
     parts = [json.dumps(claim.settings(), sort_keys=True)]
-    parts += [inspect.getsource(m) for m in (tongue, proxy, sys.modules[claim.measure.__module__])]
+    parts += [_code(m) for m in (tongue, proxy, sys.modules[claim.measure.__module__])]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _code(module: ModuleType) -> str:
+    """The statements of a module that results depend on."""
+    tree = ast.parse(inspect.getsource(module))
+    tree.body = [node for node in tree.body if not _of_report(node)]
+    return ast.unparse(tree)
+
+
+def _of_report(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        return node.name.lstrip("_").startswith(("judge", "draw"))
+    return isinstance(node, ast.Assign) and _names(node) == {"CLAIMS"}
+
+
+def _names(node: ast.Assign) -> set[str]:
+    return {target.id for target in node.targets if isinstance(target, ast.Name)}
 
 
 def place(folder: Path, claim: Claim, seed: int) -> Path:

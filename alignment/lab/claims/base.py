@@ -129,6 +129,11 @@ def band(axes, x: Sequence[float], rows: np.ndarray, name: str, place: int) -> N
         axes.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
+def gained(rows: np.ndarray) -> np.ndarray:
+    """Curves `(seeds, points)` above each one's first point: seeds differ in where they start."""
+    return rows - rows[:, :1]
+
+
 def points(axes, names: Sequence[str], rows: Sequence[Sequence[float]]) -> None:
     """One mean with its interval for each of several arms, the seeds as small dots."""
     for place, values in enumerate(rows):

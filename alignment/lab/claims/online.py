@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from alignment.lab.claims.base import Claim, Finding, Record, band, column
+from alignment.lab.claims.base import Claim, Finding, Record, band, column, gained
 from alignment.lab.proxy import in_order, judged
 from alignment.lab.tongue import Pairs, Shape, Tongue, Writer
 from alignment.objectives import dpo
@@ -97,9 +97,9 @@ def draw(axes, config: Loop, records: Sequence[Record]) -> None:
     """Gold reward along the steps."""
     steps = [round(config.steps * i / 8) for i in range(9)]
     for place, arm in enumerate(("online", "offline")):
-        band(axes, steps, column(records, arm, "gold"), arm, place)
+        band(axes, steps, gained(column(records, arm, "gold")), arm, place)
     axes.set_xlabel(f"steps; {config.labels} labels in both arms")
-    axes.set_ylabel("gold reward")
+    axes.set_ylabel("gold reward gained")
 
 
 CLAIMS = (

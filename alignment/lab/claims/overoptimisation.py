@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from alignment.lab.claims.base import Claim, Finding, Record, band, column
+from alignment.lab.claims.base import Claim, Finding, Record, band, column, gained
 from alignment.lab.proxy import ARMS, Proxies, Proxy, at_roots, best_of_n
 from alignment.lab.tongue import Pairs, Shape, Tongue, Writer
 from alignment.objectives import dpo
@@ -177,18 +177,18 @@ def draw_best_of_n(axes, config: BestOfN, records: Sequence[Record]) -> None:
     """Gold reward against the root of the KL of best of n."""
     x = [best_of_n_kl(n) ** 0.5 for n in config.sizes]
     for place, arm in enumerate(ARMS):
-        band(axes, x, column(records, "gold", arm), arm, place)
+        band(axes, x, gained(column(records, "gold", arm)), arm, place)
     axes.set_xlabel("root of the KL, (log n - (n - 1)/n)^½")
-    axes.set_ylabel("gold reward")
+    axes.set_ylabel("gold reward gained")
 
 
 def draw_dpo(axes, config: Online, records: Sequence[Record]) -> None:
     """Gold reward against the root of the KL of DPO."""
     for place, arm in enumerate(ARMS):
         if arm in config.arms:
-            band(axes, config.roots, column(records, "gold", arm), arm, place)
+            band(axes, config.roots, gained(column(records, "gold", arm)), arm, place)
     axes.set_xlabel("root of the KL to the reference")
-    axes.set_ylabel("gold reward")
+    axes.set_ylabel("gold reward gained")
 
 
 _TINY = {

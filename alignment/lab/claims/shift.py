@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from alignment.lab.claims.base import Claim, Finding, Record, band, column, points
+from alignment.lab.claims.base import Claim, Finding, Record, band, column, gained, points
 from alignment.lab.proxy import (
     Proxies,
     Proxy,
@@ -188,9 +188,9 @@ def judge_shaping(config: Shaping, records: Sequence[Record]) -> list[Finding]:
 def draw_shaping(axes, config: Shaping, records: Sequence[Record]) -> None:
     """Gold reward against the root of the KL."""
     for place, arm in enumerate(("PAR", "raw")):
-        band(axes, config.roots, column(records, "gold", arm), arm, place)
+        band(axes, config.roots, gained(column(records, "gold", arm)), arm, place)
     axes.set_xlabel("root of the KL to the reference")
-    axes.set_ylabel("gold reward")
+    axes.set_ylabel("gold reward gained")
 
 
 _SMALL = Shape(topics=2, words=6, length=4)
