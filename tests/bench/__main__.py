@@ -2,7 +2,8 @@
 
 Parts: annotation (the labelling loop, beside Label Studio with --peer), page (the labelling page in
 a browser), queue-size (10 thousand tasks beside a million), export (many judgments, and the memory
-it takes), crowd (agreement and reliability on published crowd sets beside the reference libraries),
+it takes), crowd (agreement and reliability on published sets beside the reference libraries),
+quality (a quality report, by judgments), console (its pages at 1,000 runs and 500 models),
 reward-models (published pairs beside baselines), reward-peer (beside TRL), training (our trainer
 beside TRL on the same rows), snapshot, feedback (the chat's side: the five parts feedback-gateway,
 feedback-sockets, feedback-events, feedback-rollups and feedback-attack one after the other).
@@ -22,6 +23,8 @@ PARTS = {
     "training": "training.table.run",
     "annotation": "annotation.run",
     "crowd": "crowd.run",
+    "console": "console.run",
+    "quality": "quality.run",
     "page": "page.run",
     "queue-size": "scale.queue_size",
     "export": "scale.export",

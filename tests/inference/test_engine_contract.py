@@ -285,3 +285,49 @@ def test_many_answers_at_once_are_each_whole(engine, run):
     assert all(pieces[-1].finish_reason for pieces in answers)
     # Beyond the first words rounding may decide between answers that are equally likely.
     assert len({text_of(pieces)[:8] for pieces in answers}) == 1
+
+
+def test_a_switch_under_32_running_streams_breaks_none_and_takes_effect_in_time(
+    engine, run, settings
+):
+    """The decision: load the new version, and send the next question to it."""
+    # An adapter is read while others speak; full weights stop all streams of transformers serve.
+    streams, seconds = (32, 5.0) if engine.second.form == "adapter" else (4, 30.0)
+    settings.ENGINE_RUNNING = 64
+
+    async def switch():
+        began = asyncio.Semaphore(0)
+
+        async def talk() -> list[client.Piece]:
+            pieces = []
+            stream = client.stream(
+                model_version=engine.first,
+                messages=QUESTION,
+                sampling={"temperature": 1.0, "max_tokens": 300},
+            )
+            async with aclosing(stream):
+                async for piece in stream:
+                    if not pieces:
+                        began.release()
+                    pieces.append(piece)
+            return pieces
+
+        running = [asyncio.create_task(talk()) for _ in range(streams)]
+        for _ in range(streams):
+            await began.acquire()
+        decided = monotonic()
+        await client.load(engine.second, again=True)
+        stream = client.stream(model_version=engine.second, messages=QUESTION, sampling=GREEDY)
+        async with aclosing(stream):
+            await anext(stream)
+            took = monotonic() - decided
+        still = sum(not one.done() for one in running)
+        ended = await asyncio.gather(*running)
+        await client.unload(engine.second)
+        return took, still, ended
+
+    took, still, ended = run(switch())
+    print(f"first word of the new version after {took:.2f} s, {still} of {streams} still ran")
+    assert took < seconds
+    assert all(pieces[-1].finish_reason in {"stop", "length"} for pieces in ended)
+    assert all(pieces[-1].usage.completion_tokens > 0 for pieces in ended)
