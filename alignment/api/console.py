@@ -3,7 +3,7 @@ live comparisons, and what a person decides about them."""
 
 from django.http import FileResponse, Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +18,7 @@ from inference.models import ModelVersion
 OFFSET = OpenApiParameter("offset", int, description="Rows to pass over; 200 are given at once.")
 
 
+@extend_schema_serializer(component_name="CanaryShare")
 class ShareIn(DecisionIn):
     """Why, and on which share of the conversations, in parts per thousand."""
 

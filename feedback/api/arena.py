@@ -5,7 +5,12 @@ from uuid import UUID
 
 from asgiref.sync import SyncToAsync
 from django.conf import settings
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiTypes,
+    extend_schema,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
@@ -21,6 +26,7 @@ from feedback.services import arena, leaderboard
 from feedback.threads import in_loop
 
 
+@extend_schema_serializer(component_name="ArenaBegin")
 class BeginIn(serializers.Serializer):
     consent = serializers.BooleanField(default=True)
 
@@ -61,7 +67,7 @@ class BattlesView(APIView):
     authentication_classes = AUTHENTICATION
     permission_classes = [IsPerson]
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="arena_battles_list", responses=OpenApiTypes.OBJECT)
     def get(self, request, conversation_id) -> Response:
         """All battles of the comparison, oldest first."""
         own = person_for(request).conversations.filter(source=arena.SOURCE)

@@ -74,3 +74,14 @@ def test_types_are_told_in_words():
     ]
     assert call["body"][0]["text"] == "which is better"
     assert call["answers"] == [{"status": "204", "text": "Stored.", "type": "", "fields": []}]
+
+
+def test_the_description_is_made_without_a_warning(capsys):
+    from drf_spectacular.drainage import reset_generator_stats
+    from drf_spectacular.generators import SchemaGenerator
+
+    reset_generator_stats()
+    assert SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    said = capsys.readouterr()
+    assert "Warning" not in said.err + said.out
+    assert "Error" not in said.err + said.out
