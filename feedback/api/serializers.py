@@ -45,7 +45,7 @@ class ReactionIn(serializers.Serializer):
 
 
 class EventIn(serializers.Serializer):
-    """One event of a batch; what its kind may have is judged by feedback.services.signals."""
+    """One event of a batch, as the API description tells it; feedback.api.signals reads it."""
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=sorted(TOLD))
@@ -61,9 +61,7 @@ class EventIn(serializers.Serializer):
 
 
 class EventsIn(serializers.Serializer):
-    events = serializers.ListField(
-        child=serializers.JSONField(), allow_empty=False, max_length=MAX_BATCH
-    )
+    events = EventIn(many=True, allow_empty=False, max_length=MAX_BATCH)
 
 
 class ShareIn(serializers.Serializer):

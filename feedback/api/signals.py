@@ -2,18 +2,22 @@
 
 from uuid import UUID
 
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.errors import Invalid
 from feedback import events
 from feedback.api.access import AUTHENTICATION, IsPerson, person_for
-from feedback.api.serializers import EventIn, EventsIn, valid
+from feedback.api.serializers import EventsIn
 from feedback.models import Message
 from feedback.people import Person
 from feedback.present import reactions_of
 from feedback.services import signals
 from feedback.threads import in_loop
+from feedback.vocabulary import REACTIONS, VERDICTS
 
 
 class EventsView(APIView):
@@ -28,23 +32,62 @@ class EventsView(APIView):
 
         A refusal is final; only a batch that got no answer needs to be sent again.
         """
-        told = valid(EventsIn, request)["events"]
-        read = [EventIn(data=one) for one in told]
+        told = _batch(request.data)
+        read = [_signal(one) for one in told]
         person = person_for(request)
-        fine = [_signal(one.validated_data) for one in read if one.is_valid()]
+        fine = [one for one in read if isinstance(one, signals.Signal)]
         outcomes = signals.record_many(person=person, signals=fine)
         _tell_windows(person, fine, outcomes)
         left = iter(outcomes)
         results = [
-            _result(next(left)) if one.is_valid() else _unreadable(raw, one.errors)
+            _result(next(left)) if isinstance(one, signals.Signal) else _unreadable(raw, one)
             for raw, one in zip(told, read, strict=True)
         ]
         return Response({"results": results})
 
 
-def _signal(data: dict) -> signals.Signal:
-    rest = {name: value for name, value in data.items() if name not in ("id", "message")}
-    return signals.Signal(client_event=data["id"], message_id=data["message"], **rest)
+def _batch(data: object) -> list:
+    told = data.get("events") if isinstance(data, dict) else None
+    if not isinstance(told, list) or not 1 <= len(told) <= signals.MAX_BATCH:
+        words = f"Send a list of 1 to {signals.MAX_BATCH} events; none was stored."
+        raise Invalid(words, fields={"events": "are not a list of that length"})
+    return told
+
+
+def _signal(raw: object) -> signals.Signal | str:
+    """The event that was told, or why it cannot be read. What its kind may have is judged by
+    `signals.checked`. By hand: a batch has hundreds, and a serializer costs more than storing."""
+    if not isinstance(raw, dict):
+        return "An event is an object."
+    ids = []
+    for name in ("id", "message"):
+        try:
+            ids.append(UUID(raw.get(name)))
+        except (ValueError, TypeError, AttributeError):
+            return f"{name}: Must be a valid UUID."
+    kind, reaction = raw.get("kind"), raw.get("reaction") or ""
+    if not isinstance(kind, str) or not isinstance(reaction, str):
+        return "kind: Give the kind, and a reaction, as text."
+    if reaction and reaction not in REACTIONS and reaction not in VERDICTS:
+        return f"reaction: Choose one of {', '.join((*REACTIONS, *VERDICTS))}."
+    at = raw.get("client_time")
+    try:
+        at = parse_datetime(at) if isinstance(at, str) else None
+    except ValueError:
+        at = None
+    if raw.get("client_time") is not None and (at is None or is_naive(at)):
+        return "client_time: Give a moment with its offset, as 2026-01-31T12:00:00Z."
+    return signals.Signal(
+        client_event=ids[0],
+        kind=kind,
+        message_id=ids[1],
+        reaction=reaction,
+        reasons=raw.get("reasons") or [],
+        comment=raw.get("comment") or "",
+        duration_ms=raw.get("duration_ms"),
+        share_seen=raw.get("share_seen"),
+        client_time=at,
+    )
 
 
 def _result(outcome: signals.Outcome) -> dict:
@@ -55,9 +98,8 @@ def _result(outcome: signals.Outcome) -> dict:
     }
 
 
-def _unreadable(raw: object, errors: dict) -> dict:
+def _unreadable(raw: object, words: str) -> dict:
     given = raw.get("id") if isinstance(raw, dict) else None
-    words = "; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in errors.items())
     return {"id": given if isinstance(given, str) else None, "state": "refused", "detail": words}
 
 

@@ -84,11 +84,17 @@ def test_one_bad_event_does_not_hold_up_the_others(alice, ben, api, answered):
         event(mine, "hindsight", reaction="love"),
         event(mine, "report"),
         event(mine, "report", reasons=["a\x00b"]),
+        event(mine, "copy", reaction="x" * 30),
+        event(mine, "copy", reasons={"a": 1}),
+        event(mine, "copy", comment=5),
+        event(mine, "copy", client_time="yesterday"),
+        event(mine, "copy", client_time="2026-01-31T12:00:00"),
+        {**event(mine), "message": 5},
         {**used, "kind": "exposure"},
         "nonsense",
         event(mine, "report", reasons=["unsafe"], comment="It is not safe."),
     )
-    assert [one["state"] for one in results] == ["stored", *["refused"] * 14, "stored"]
+    assert [one["state"] for one in results] == ["stored", *["refused"] * 20, "stored"]
     assert all(one["detail"] for one in results[1:-1])
     assert sorted(Event.objects.values_list("kind", flat=True)) == ["copy", "report"]
 
