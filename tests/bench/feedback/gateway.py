@@ -180,7 +180,7 @@ def set_up(model: str) -> str:
     )
     deployments.deploy(project="demo", model_version=version)
     user = User.objects.create_user("bench-gateway")
-    _, secret = AccessKey.objects.issue(user=user, scopes=["feedback"])
+    _, secret = AccessKey.objects.issue(user=user, scopes=["feedback"], requests_per_minute=0)
     return secret
 
 

@@ -94,6 +94,7 @@ async def _measure(served, idle: int, active: int, seconds: float) -> dict:
 
 async def _label(client: Client, seconds: float) -> tuple[float, float]:
     """Claim and submit for a while; median and 95th percentile of a request, ms."""
+    await client.close()  # the server ends connections that were idle for seconds
     took = []
     ends = time.perf_counter() + seconds
     while time.perf_counter() < ends:
