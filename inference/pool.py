@@ -82,7 +82,7 @@ class Pool:
         """
         if len(self.engines) == 1:
             return self.engines[0]
-        await self._look()
+        await self.look()
         now = monotonic()
         taking = [one for one in self.engines if one.url not in self._draining] or self.engines
         well = [one for one in taking if one.rests_until <= now] or taking
@@ -117,9 +117,10 @@ class Pool:
         for one in self.engines:
             await one.http.aclose()
 
-    async def _look(self) -> None:
+    async def look(self, *, again: bool = False) -> None:
+        """Read which engines are drained, if that was not done within the last second."""
         now = monotonic()
-        if now - self._looked < DRAIN_LOOK_SECONDS:
+        if now - self._looked < DRAIN_LOOK_SECONDS and not again:
             return
         self._looked = now
         try:

@@ -111,7 +111,7 @@ class Loop:
             for person in self.plan.team:
                 body = {"username": person.name, "role": "annotator"}
                 await rest.call("POST", f"/api/projects/{self.plan.project}/members/", json=body)
-            await self._timed("tasks", self._tasks(rest))
+            await self._timed("tasks", self.import_tasks(rest))
             for number in range(1, self.plan.rounds + 1):
                 seen = await self._timed("chat", self._chat(number))
                 await self._timed("judge", self._judge(number))
@@ -136,7 +136,7 @@ class Loop:
         self.seconds[part] += time.monotonic() - started
         return result
 
-    async def _tasks(self, rest: Rest) -> None:
+    async def import_tasks(self, rest: Rest) -> None:
         """Import pairs of answers of the first policy, so that round one has enough to judge."""
         prompts = self.asked[: self.plan.judged]
         folder = self.scratch / "tasks"

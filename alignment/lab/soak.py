@@ -21,13 +21,18 @@ from typing import Any
 
 import psutil
 
-from alignment.lab import people
+from alignment.lab import loop, people
 from alignment.lab.doors import Chat, DoorError, Rest
 from alignment.lab.gold import TASTES
 from alignment.lab.instance import Instance
+from inference.starter import WEIGHTS
 from inference.starter.manners import training_prompts
 
 RESEARCHER = "soak-researcher"
+#: How long the round that is under way at the end may take to finish.
+LAST_ROUND_SECONDS = 300.0
+#: Pairs that are there to be judged before the first round.
+FIRST_PAIRS = 160
 #: A round as small as it can be and still move the policy, released to a canary.
 ROUND = {
     "sample_prompts": 48,
@@ -39,6 +44,8 @@ ROUND = {
     "canary_weight": 400,
     "sample": {"n": 4, "batch": 256},
     "evaluate": {"batch": 256},
+    # Few judgments, and a taste that turns: the live comparison is what decides here.
+    "gate": {"rm_accuracy": 0.5, "rm_accuracy_low": 0.4, "rm_drop": 0.3, "win_rate_low": 0.4},
     "experiment": {
         "min_conversations": 30,
         "max_conversations": 400,
@@ -60,11 +67,9 @@ project = Project.objects.get(slug=given.pop("project"))
 Rule.objects.update_or_create(project=project, defaults=given)
 """
 _RUINED = """
-import sys, shutil, pathlib, django
+import json, sys, shutil, pathlib, django
 django.setup()
 from django.conf import settings
-from safetensors.numpy import load_file, save_file
-import numpy as np
 from inference.selectors import live_policy
 from inference.services import registry
 from alignment.services import files, releases
@@ -72,13 +77,17 @@ from annotation.models import Project
 project, name = sys.argv[1], sys.argv[2]
 source = pathlib.Path(files.artefact_path(live_policy(project=project).location))
 folder = pathlib.Path(settings.ARTEFACTS_DIR) / "models" / name
+folder.parent.mkdir(parents=True, exist_ok=True)
 shutil.copytree(source, folder)
-rng = np.random.default_rng(0)
-for path in folder.glob("*.safetensors"):
-    tensors = load_file(path)
-    ruined = {k: (v + rng.normal(0, v.std() + 1e-3, v.shape)).astype(v.dtype)
-              for k, v in tensors.items()}
-    save_file(ruined, path, metadata={"format": "pt"})
+path = folder / "model.safetensors"
+raw = bytearray(path.read_bytes())
+size = int.from_bytes(raw[:8], "little")
+norm = json.loads(raw[8:8 + size])["model.norm.weight"]
+begin, end = norm["data_offsets"]
+width = (end - begin) // norm["shape"][0]
+for sign in range(8 + size + begin + width - 1, 8 + size + end, width):
+    raw[sign] ^= 0x80  # the last norm turned round: the words least meant are said
+path.write_bytes(raw)
 model = registry.register(name=name, kind="policy", location=folder)
 rules = {"min_conversations": 20, "window_s": 12, "quick_s": 8}
 releases.canary(project=Project.objects.get(slug=project), model=model, weight=400, by=None,
@@ -168,14 +177,7 @@ class Soak:
         scopes |= {one.name: "annotate" for one in self.team}
         scopes |= {one.name: "feedback" for one in self.crowd}
         self.keys = self.instance.keys(scopes)
-        rule = {
-            "project": self.plan.project,
-            "enabled": True,
-            "new_judgments": self.plan.judgments_a_round,
-            "rounds_a_day": 500,
-            "config": ROUND | {"seed": self.plan.seed},
-        }
-        self._operate(_RULE, json.dumps(rule))
+        self._operate(_RULE, json.dumps(self._rule(enabled=True)))
 
     async def run(self) -> dict[str, Any]:
         """The whole time; returns the timeline."""
@@ -183,6 +185,7 @@ class Soak:
             for person in self.team:
                 body = {"username": person.name, "role": "annotator"}
                 await rest.call("POST", f"/api/projects/{self.plan.project}/members/", json=body)
+            await self._first_tasks(rest)
         self.record = Record()
         work = [
             *(self._keep(self._user, place) for place in range(len(self.crowd))),
@@ -191,7 +194,37 @@ class Soak:
             self._schedule(),
         ]
         await asyncio.gather(*work)
+        await asyncio.to_thread(self._operate, _RULE, json.dumps(self._rule(enabled=False)))
+        await self._last_round()
         return await asyncio.to_thread(self._report)
+
+    async def _last_round(self) -> None:
+        """Let the round that is under way come to its end."""
+        until = time.monotonic() + LAST_ROUND_SECONDS
+        query = {"project": self.plan.project}
+        async with Rest(self.instance.url, self.keys[RESEARCHER]) as rest:
+            while time.monotonic() < until:
+                runs = await rest.call("GET", "/api/runs/", params=query)
+                if not any(run["state"] in ("queued", "running") for run in runs):
+                    return
+                await asyncio.sleep(3.0)
+
+    def _rule(self, *, enabled: bool) -> dict[str, Any]:
+        return {
+            "project": self.plan.project,
+            "enabled": enabled,
+            "new_judgments": self.plan.judgments_a_round,
+            "rounds_a_day": 500,
+            "config": ROUND | {"seed": self.plan.seed},
+        }
+
+    async def _first_tasks(self, rest: Rest) -> None:
+        """Pairs of answers of the first policy, so that the first round has enough to learn."""
+        plan = loop.Plan(seed=self.plan.seed, project=self.plan.project, judged=FIRST_PAIRS)
+        scratch = self.instance.folder / "scratch"
+        models = self.instance.folder / "artefacts" / "models"
+        made = loop.Loop(plan, self.instance.url, self.keys, models, WEIGHTS, scratch, self.say)
+        await made.import_tasks(rest)
 
     def left(self) -> float:
         """Seconds to go."""
@@ -293,7 +326,8 @@ class Soak:
             try:
                 await asyncio.to_thread(act)
             except Exception as error:
-                self.record.note("fault", f"{act} did not work: {error}"[:500])
+                self.record.note("fault", f"An act did not work: {error}"[:1000])
+                self.say(f"{self.record.now():7.1f} s  an act did not work: {str(error)[-300:]}")
 
     def _drift(self) -> None:
         self.drifted = True
@@ -315,13 +349,15 @@ class Soak:
             "worker": "-n default@",
             "valkey": "valkey-server",
         }[what]
-        folder = str(self.instance.folder)
+        folder, sockets = str(self.instance.folder), str(self.instance.where.socket_dir)
         for process in psutil.process_iter():
             try:
                 line = " ".join(process.cmdline())
                 # Its keeper, which starts it again, names the same command.
                 kept = "config.launch" in line
-                if words in line and not kept and process.environ().get("VAR_DIR") == folder:
+                if words not in line or kept:
+                    continue
+                if sockets in line or process.environ().get("VAR_DIR") == folder:
                     process.send_signal(signal.SIGKILL)
                     self.record.note("fault", f"killed {what}", pid=process.pid)
                     self.say(f"{self.record.now():7.1f} s  killed {what} ({process.pid})")

@@ -98,7 +98,7 @@ def test_a_drained_engine_ends_what_it_says_and_takes_no_more(engines, make_poli
         while not (first.requests and second.requests):
             await asyncio.sleep(0.01)
         await asyncio.to_thread(pool.drain, first.url)
-        client.pool()._looked = -10
+        await client.pool().look(again=True)
         later = [asyncio.create_task(ask(one)) for _ in range(3)]
         while len(second.requests) < 4:
             await asyncio.sleep(0.01)
