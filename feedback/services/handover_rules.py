@@ -58,6 +58,12 @@ def create(
         raise Conflict("There is such a rule already; change that one.") from None
 
 
+def picks_for(project: Project) -> list[tuple[str, str]]:
+    """What rules of a project can pick by, with names: disagreement only once there are scores."""
+    scored = AnswerSpread.objects.filter(message__conversation__project=project).exists()
+    return [one for one in Pick.choices if scored or one[0] != Pick.DISAGREEMENT]
+
+
 def run_all() -> int:
     """Carry out every active rule; returns how many conversations were sent. For the worker."""
     rules = HandoverRule.objects.filter(is_active=True, target__archived_at=None)

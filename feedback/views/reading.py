@@ -180,7 +180,7 @@ def rules(request: HttpRequest, slug: str) -> HttpResponse:
         "project": project,
         "tab": "rules",
         "rows": rows,
-        "picks": HandoverRule.Pick.choices,
+        "picks": handover_rules.picks_for(project),
         "quiet": int(handover_rules.QUIET.total_seconds() // 60),
         **_choices(project),
     }

@@ -149,6 +149,10 @@ def test_rules_find_the_disliked_the_reported_and_the_disputed(served, target):
         assert [each.conversation for each in handover_rules.run(one).sent] == found
         assert handover_rules.run(one).sent == []
     assert set(Task.objects.values_list("metadata__why", flat=True)) == set(wanted)
+    project = Project.objects.get(slug="demo")
+    assert "disagreement" in dict(handover_rules.picks_for(project))
+    AnswerSpread.objects.all().delete()
+    assert "disagreement" not in dict(handover_rules.picks_for(project))
 
 
 def test_a_rule_keeps_to_its_share_and_its_day(served, target):
