@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """Train, test, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder of the published sets")
-    parser.add_argument("--limit", type=int, default=160, help="rankings read at most")
+    parser.add_argument("--limit", type=int, default=120, help="rankings read at most")
     parser.add_argument("--epochs", type=int, default=2)
     args = parser.parse_args(argv)
 

@@ -1,6 +1,6 @@
 """A reward model on real comparisons: five Bradley-Terry heads on frozen features, calibrated.
 
-    python -m alignment.examples.reward_model ../shared/data --set llmbar
+    python -m alignment.examples.reward_model ../shared/data --set hh_rlhf_harmless
 
 Features are computed once and kept in --cache, so a second run, or one with new judgments, takes
 seconds. Pairs of one prompt are never divided between training and test.
@@ -24,9 +24,10 @@ from alignment.rewards.losses import bradley_terry, combine, ensemble_spread
 from alignment.stats import ece, sigmoid, wilson
 
 
-def held_out(row: Row) -> bool:
-    """A fifth of the prompts, the same ones in every run."""
-    return hashlib.sha256(str(row["group"]).encode()).digest()[0] < 51
+def part(row: Row) -> str:
+    """A fifth of the prompts to test on, a fifth to calibrate on, the same ones in every run."""
+    place = hashlib.sha256(str(row["group"]).encode()).digest()[0]
+    return "test" if place < 51 else "calibrate" if place < 102 else "train"
 
 
 def features(rows: list[Row], cache: Path | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,35 +45,37 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     """Train, test, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder of the published sets")
-    parser.add_argument("--set", default="llmbar", choices=sorted(SETS))
+    parser.add_argument("--set", default="hh_rlhf_harmless", choices=sorted(SETS))
     parser.add_argument("--limit", type=int, default=600, help="pairs read at most")
     parser.add_argument("--cache", type=Path, default=None, help="folder that keeps features")
     args = parser.parse_args(argv)
 
     rows = read(args.set, args.data)[0][: args.limit]
-    test = torch.tensor([held_out(r) for r in rows])
+    parts = np.array([part(r) for r in rows])
+    test, train = torch.tensor(parts == "test"), torch.tensor(parts == "train")
     chosen, rejected = features(rows, args.cache)
-    every = torch.cat([chosen[~test], rejected[~test]])
+    every = torch.cat([chosen[train], rejected[train]])
     gap = (chosen - rejected) / every.std(0).clamp(min=1e-3) / every.shape[1] ** 0.5
     soft = torch.tensor([float(r["soft_label"]) for r in rows])
 
     torch.manual_seed(0)
     heads = HeadBank(gap.shape[1], members=5, bias=False)
     # Each member sees its own draw of the pairs: their spread says how far they can be trusted.
-    counts = torch.distributions.Poisson(1.0).sample((5, int((~test).sum())))
+    counts = torch.distributions.Poisson(1.0).sample((5, int(train.sum())))
     optimiser = torch.optim.AdamW(heads.parameters(), lr=0.03, weight_decay=1.0)
     for _ in range(150):
         optimiser.zero_grad()
-        r = heads(gap[~test])[..., 0]
-        losses = bradley_terry(r, torch.zeros_like(r), soft_label=soft[~test])
+        r = heads(gap[train])[..., 0]
+        losses = bradley_terry(r, torch.zeros_like(r), soft_label=soft[train])
         (losses * counts).mean().backward()
         optimiser.step()
 
     with torch.no_grad():
         members = heads(gap)[..., 0]
     margin = combine(members).numpy()
-    train_labels = soft[~test].numpy()
-    temperature = fit_temperature(margin[~test.numpy()], np.clip(train_labels, 0.05, 0.95))
+    # On pairs the heads were fitted to, every margin looks surer than it is.
+    apart = parts == "calibrate"
+    temperature = fit_temperature(margin[apart], np.clip(soft.numpy()[apart], 0.05, 0.95))
     unseen = margin[test.numpy()]
     right, n = int((unseen > 0).sum()), len(unseen)
     low, high = wilson(right, n)

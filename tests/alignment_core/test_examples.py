@@ -46,7 +46,7 @@ def published(tmp_path):
 
 
 def test_a_reward_model_learns_from_published_pairs(published, feature_cache, capsys):
-    result = reward_model.main([str(published), "--cache", str(feature_cache)])
+    result = reward_model.main([str(published), "--set", "llmbar", "--cache", str(feature_cache)])
     assert result["pairs"] == 24
     assert 0 < result["unseen"] < 24
     assert result["accuracy"] == 1.0
