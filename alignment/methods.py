@@ -17,6 +17,7 @@ from alignment.objectives.declare import Piece
 from alignment.objectives.registry import REGISTRY
 from alignment.rewards import pieces as reward_pieces
 from alignment.rollouts import pieces as rollout_pieces
+from alignment.trainer.contract import REQUIRED, columns_of
 
 PAGE = Path(__file__).with_name("METHODS.md")
 TESTS = tuple(
@@ -196,7 +197,7 @@ def page(tests: dict[str, set[str]] | None = None) -> str:
         "step. Row ids are those of the method catalogue. Every loss of the registry has its",
         "gradient checked in float64 (test_objectives) besides the tests named.",
         "",
-        "| row | method | function | source | tests | reference used |",
+        "| row | method | function | source | named in tests | reference used |",
         "|---|---|---|---|---|---|",
     ]
     for row, title in ROWS.items():
@@ -217,8 +218,12 @@ def inputs_table() -> list[str]:
     lines = [
         "## What each objective needs",
         "",
-        "| objective | input | reference | scores | fresh samples | token values | options |",
-        "|---|---|---|---|---|---|---|",
+        "Columns are those of the input file besides the ones it always has (`trainer/README.md`).",
+        "`test_every_objective_trains` runs each through the trainer.",
+        "",
+        "| objective | input | columns | reference | scores | fresh samples | token values | "
+        "options |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for o in REGISTRY.values():
         flags = (o.needs_reference, o.needs_scores, o.fresh, o.needs_tokens)
@@ -228,7 +233,11 @@ def inputs_table() -> list[str]:
             options.append(f"{name} {values}")
         marks = " | ".join("yes" if f else "" for f in flags)
         note = " (surrogate)" if o.surrogate else " (whole batches)" if o.batchwise else ""
-        lines.append(f"| `{o.name}`{note} | {o.inputs} | {marks} | {'; '.join(options)} |")
+        own = [c for c in columns_of(o) if c not in REQUIRED[o.inputs]]
+        columns = ", ".join(c.replace("|", " or ") for c in own)
+        lines.append(
+            f"| `{o.name}`{note} | {o.inputs} | {columns} | {marks} | {'; '.join(options)} |"
+        )
     return lines
 
 

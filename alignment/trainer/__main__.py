@@ -13,9 +13,12 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from alignment.objectives import registry
+
 from .config import load_run
 from .context import Context, RunFailed, Stopped
 from .files import Progress, write_json
+from .rows import check_file
 from .schema import FieldError
 
 TASKS = {
@@ -48,7 +51,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check(folder: Path) -> int:
     try:
-        load_run(folder.resolve())
+        run = load_run(folder.resolve())
+        if run["task"] == "policy":
+            objective = registry.get(run["params"]["objective"])
+            check_file(objective, run[objective.inputs])
     except FieldError as error:
         print(error, file=sys.stderr)
         return REFUSED

@@ -198,6 +198,9 @@ def check_params(task: str, values: Any, at: str = "params") -> dict[str, Any]:
         params["objective_params"] = check_objective(
             params["objective"], params["objective_params"], f"{at}.objective_params"
         )
+        kind = registry.get(params["objective"]).inputs
+        if params["sft_weight"] and kind in ("samples", "text"):
+            raise FieldError(f"{at}.sft_weight", f"has no best answer to raise among {kind}")
     return params
 
 

@@ -150,6 +150,15 @@ def read_table(path: Path) -> pa.Table:
         raise ValueError(f"{path.name} is not readable as Parquet: {first}") from None
 
 
+def read_columns(path: Path) -> list[str]:
+    """Names of a Parquet file's columns; `ValueError` with a plain reason if it cannot be read."""
+    try:
+        return pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        first = (str(error).splitlines() or ["unreadable"])[0]
+        raise ValueError(f"{path.name} is not readable as Parquet: {first}") from None
+
+
 def write_rows(path: Path, rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> None:
     """Rows as a Parquet file, written aside and renamed. An empty list needs a schema."""
     path.parent.mkdir(parents=True, exist_ok=True)

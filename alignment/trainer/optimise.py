@@ -272,9 +272,12 @@ class Loop:
         return losses, watched(kind, given, options.get("beta", 1.0))
 
     def _nll_of_best(self, given: Given) -> Tensor:
-        """NLL a token of each row's best answer, `(P,)`: the chosen, or that of the best score."""
+        """NLL a token of each row's best answer, `(P,)`: the chosen, the liked, or that of the best
+        score.
+        """
         if self.objective.inputs != "lists":
-            return -given.own(0) / given.count(0).clamp(min=1.0)
+            nll = -given.own(0) / given.count(0).clamp(min=1.0)
+            return nll * given.column("label") if self.objective.inputs == "unpaired" else nll
         best = [int(np.argmax(r.values["scores"])) for r in given.rows]
         index = torch.tensor(best, device=self.device)[:, None]
         counts = given.grid(lambda row, b, k: len(row.answers[k]))

@@ -15,7 +15,7 @@ from alignment.objectives.registry import Objective
 
 from . import contract
 from .data import BadRow, Rows, common, note_dropped, number, preference, read, split_rows, text_of
-from .files import read_table
+from .files import read_columns
 from .schema import FieldError
 
 SCOPES = {"in": 0, "near": 1, "out": 2}
@@ -24,14 +24,22 @@ TEXTS = ("probe", "target", "degraded")
 MANY = 64
 
 
+def check_file(objective: Objective, path: Path) -> list[str]:
+    """Names of a file's columns; `FieldError` names the first that the objective reads and the file
+    lacks.
+    """
+    try:
+        names = read_columns(path)
+    except ValueError as error:
+        raise FieldError(objective.inputs, str(error)) from None
+    contract.check_columns(objective, names, path.name)
+    return names
+
+
 def read_rows(objective: Objective, path: Path) -> Rows:
     """The file's rows in the one form; `FieldError` names a column that is missing."""
     kind = objective.inputs
-    try:
-        names = read_table(path).column_names
-    except ValueError as error:
-        raise FieldError(kind, str(error)) from None
-    contract.check_columns(objective, names, path.name)
+    names = check_file(objective, path)
     wide = kind == "lists" and not {"answers", "completions"}.isdisjoint(names)
     convert: Callable[[dict, frozenset[str]], dict] = {
         "pairs": _pair,

@@ -11,6 +11,7 @@ import torch
 
 from alignment.objectives import registry
 from alignment.trainer import contract, supply
+from alignment.trainer.__main__ import main
 from alignment.trainer.config import check_run
 from alignment.trainer.modeling import load_policy
 from alignment.trainer.schema import FieldError
@@ -337,6 +338,18 @@ def test_scored_samples_and_snapshots_rankings_are_read_as_lists(run, models):
         losses.append(tiny.progress(folder)[0]["loss"])
     # The same order of the same answers: the same likelihood.
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_checking_a_run_names_the_column_that_is_missing(tmp_path, models, capsys):
+    rows = [{k: v for k, v in r.items() if k != "probe"} for r in pairs()]
+    values = {"task": "policy", "model": str(models["model"]), "pairs": "data/rows.parquet"}
+    codes = []
+    for name in ("xpo", "dpo"):
+        run = values | {"params": {"objective": name}}
+        codes.append(main([str(tiny.write_run(tmp_path / name, run, rows=rows)), "--check"]))
+    assert codes == [2, 0]
+    told = capsys.readouterr().err
+    assert "pairs: column 'probe' is missing from rows.parquet; the objective xpo reads it" in told
 
 
 @pytest.mark.parametrize("name", registry.names())
