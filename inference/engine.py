@@ -183,6 +183,8 @@ def _versions() -> list:
 
 def is_ours(url: str, port: int) -> bool:
     """Whether the generation server at `url` is ours to run: the default place, on this machine."""
+    if os.environ.get("ENGINE_URLS"):
+        return False  # a pool that somebody else runs
     parts = urlsplit(url)
     here = parts.hostname in {"127.0.0.1", "localhost", "::1"}
     return here and (parts.port == port + 1 or not os.environ.get("ENGINE_URL"))

@@ -27,8 +27,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Settings that would lead into somebody else's data.
 FOREIGN = (
-    *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "ENGINE_URL", "ENGINE_KEY", "ARTEFACTS_DIR"),
-    *("RUNS_DIR", "CHAT_PROJECT", "SECRET_KEY", "BIND", "PORT", "VAR_DIR", "ALLOWED_HOSTS"),
+    *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "ENGINE_URL", "ENGINE_KEY", "ENGINE_URLS"),
+    *(
+        "ARTEFACTS_DIR",
+        "RUNS_DIR",
+        "CHAT_PROJECT",
+        "SECRET_KEY",
+        "BIND",
+        "PORT",
+        "VAR_DIR",
+        "ALLOWED_HOSTS",
+    ),
     *("DEBUG", "DJANGO_SETTINGS_MODULE", INSTANCE_VARIABLE),
 )
 
