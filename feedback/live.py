@@ -99,6 +99,11 @@ async def read_on(conversation_id: UUID, reader: str, seconds: float) -> None:
     await pipe.execute()
 
 
+async def is_read(conversation_id: UUID) -> bool:
+    """Whether anybody has the conversation open."""
+    return bool(await store().zcount(_key("readers", conversation_id), time.time(), "+inf"))
+
+
 async def read_off(conversation_id: UUID, reader: str) -> None:
     """Note that `reader` has closed it."""
     await store().zrem(_key("readers", conversation_id), reader)

@@ -1,5 +1,6 @@
 """Events in batches: what browsers kept while they were away, and told at least once."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
@@ -9,7 +10,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.errors import Invalid
-from feedback import events
+from feedback import events, live
 from feedback.api.access import AUTHENTICATION, IsPerson, person_for
 from feedback.api.serializers import EventsIn
 from feedback.models import Message
@@ -129,6 +130,8 @@ def _tell_windows(
 
     async def tell() -> None:
         for conversation_id, news in payloads.items():
-            await events.tell(conversation_id, *news)
+            with suppress(*live.Errors):  # without Redis nobody can be told either
+                if await live.is_read(conversation_id):
+                    await events.tell(conversation_id, *news)
 
     in_loop(tell)
