@@ -67,14 +67,22 @@ project = Project.objects.get(slug=given.pop("project"))
 Rule.objects.update_or_create(project=project, defaults=given)
 """
 _RUINED = """
-import json, sys, shutil, pathlib, django
+import json, sys, shutil, pathlib, time, django
 django.setup()
+from alignment.models import Experiment, Round, Rule
 from django.conf import settings
 from inference.selectors import live_policy
 from inference.services import registry
 from alignment.services import files, releases
 from annotation.models import Project
 project, name = sys.argv[1], sys.argv[2]
+def wait_for_end_of(rows, seconds=180):
+    until = time.monotonic() + seconds
+    while rows.all().exists() and time.monotonic() < until:
+        time.sleep(1)
+# A round that ends meanwhile would put its own policy in the place of this one.
+Rule.objects.filter(project__slug=project).update(enabled=False)
+wait_for_end_of(Round.objects.filter(state__in=Round.ACTIVE))
 source = pathlib.Path(files.artefact_path(live_policy(project=project).location))
 folder = pathlib.Path(settings.ARTEFACTS_DIR) / "models" / name
 folder.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +100,8 @@ model = registry.register(name=name, kind="policy", location=folder)
 rules = {"min_conversations": 20, "window_s": 12, "quick_s": 8}
 releases.canary(project=Project.objects.get(slug=project), model=model, weight=400, by=None,
                 reason="a ruined policy, to see that it is taken back", rules=rules)
+wait_for_end_of(Experiment.objects.filter(state="running"))
+Rule.objects.filter(project__slug=project).update(enabled=True)
 """
 _COUNT = """
 import json, sys, django
