@@ -19,7 +19,8 @@ class Gathering:
     def __init__(self) -> None:
         self.by_kind: dict[str, Counter] = {}
         self.people: Counter[str] = Counter()
-        self.prompts: set[int] = set()
+        self._prompts: set[int] = set()
+        self.prompts = 0
         self.left_out: Counter[str] = Counter()
         self.models: Counter[str] = Counter()
         self._languages: Counter[str] = Counter()
@@ -30,9 +31,10 @@ class Gathering:
     def prompt(self, prompt_hash: str, prompt: list[dict]) -> None:
         """Look at a prompt, once."""
         key = int(prompt_hash[:16], 16)
-        if key in self.prompts:
+        if key in self._prompts:
             return
-        self.prompts.add(key)
+        self._prompts.add(key)
+        self.prompts += 1
         texts = [_text(message.get("content")) for message in prompt]
         self._prompt_length.append(sum(map(len, texts)))
         self._turns[len(texts)] += 1
@@ -54,20 +56,24 @@ class Gathering:
         elif at > self._span[1]:
             self._span[1] = at
 
+    def close(self) -> None:
+        """No more prompts come: what told old ones from new ones is let go."""
+        self._prompts = set()
+
     def counts(self) -> dict[str, Any]:
         """Records of each kind by split, source and outcome, and how many prompts."""
         counts: dict[str, Any] = {
             kind: {"records": tally.total(), **_named(tally)}
             for kind, tally in sorted(self.by_kind.items())
         }
-        return counts | {"prompts": len(self.prompts)}
+        return counts | {"prompts": self.prompts}
 
     def sheet(self) -> dict[str, Any]:
         """The figures of the datasheet."""
         total = max(1, self.people.total())
         ranked = sorted(self.people.items(), key=lambda item: (-item[1], item[0]))
         return {
-            "prompts": len(self.prompts),
+            "prompts": self.prompts,
             "languages": _descending(self._languages),
             "turns": {str(n): count for n, count in sorted(self._turns.items())},
             "characters_of_a_prompt": _spread(self._prompt_length),

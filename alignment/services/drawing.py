@@ -81,8 +81,8 @@ def draw(
     else:
         work.discounts, work.kept = dict(discounts), discounts
     kinds = [kind for kind in KINDS if kind in query["kinds"]]
-    work.judgments([kind for kind in kinds if kind in PARTS_OF])
     work.chats([kind for kind in kinds if kind in OF_CHATS])
+    work.judgments([kind for kind in kinds if kind in PARTS_OF])
     if "preference" in kinds and "implicit" in query:
         work.implicit()
     return work.drawn
@@ -179,6 +179,8 @@ class _Work:
 
     def _finish(self, kinds: list[str], words: dict[str, Words], pairs: Pairs) -> None:
         drawn, least = self.drawn, self.query["min_weight"]
+        if "implicit" not in self.query:
+            drawn.gathering.close()
         for kind, heard in words.items():
             if kind in kinds and self.query["weights"] == "fitted":
                 drawn.weights[kind], drawn.methods[kind] = heard.weights()

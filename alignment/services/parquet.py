@@ -73,6 +73,12 @@ def read(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any
         yield from batch.to_pylist()
 
 
+def names(path: Path) -> list[str]:
+    """The columns of a file."""
+    with pq.ParquetFile(path) as file:
+        return file.schema_arrow.names
+
+
 def count(path: Path) -> int:
     """How many rows a file holds."""
     with pq.ParquetFile(path) as file:

@@ -20,6 +20,9 @@ from annotation.quality.labels import Labels
 #: doubt, so that one vote gives 0.955 and not certainty. A tie or 'both bad' is half a win each.
 SMOOTHING = 0.05
 
+#: Reliability is fitted on about so many words at most: more cost memory and change nothing.
+FIT_MOST = 300_000
+
 #: The trainer's columns (alignment/trainer/README.md).
 PAIR = pa.schema(
     [
@@ -55,10 +58,13 @@ class Words:
         self._value.append(value)
 
     def labels(self) -> Labels:
-        """All of them, units numbered in their order."""
-        units, unit = np.unique(np.asarray(self._unit, dtype=np.int64), return_inverse=True)
-        person = np.asarray(self._person, dtype=np.int64)
-        value = np.asarray(self._value, dtype=np.int64)
+        """All of them, units numbered in their order; of very many, those on every k-th unit."""
+        units = np.asarray(self._unit, dtype=np.int64)
+        step = -(-len(units) // FIT_MOST)
+        keep = slice(None) if step <= 1 else np.flatnonzero(units % step == 0)
+        units, unit = np.unique(units[keep], return_inverse=True)
+        person = np.asarray(self._person)[keep].astype(np.int64)
+        value = np.asarray(self._value)[keep].astype(np.int64)
         return Labels(unit, person, value, range(len(units)), tuple(self.people), self.values)
 
     def weights(self) -> tuple[dict[str, float], str]:

@@ -81,6 +81,7 @@ def take(*, project: Project, by=None, query: dict[str, Any] | None = None) -> S
                 "location": f"snapshots/{digest}",
                 "counts": counts,
                 "people": people,
+                "names": sorted(drawn.gathering.people),
                 "created_by": by,
             },
         )
@@ -112,6 +113,18 @@ def datasheet_of(snapshot: Snapshot) -> dict[str, Any]:
     """The datasheet. Raises Invalid when the files are gone; empty for one from before there was
     any."""
     return files.read_json(folder_of(snapshot) / "datasheet.json") or {}
+
+
+def mentions(snapshot: Snapshot, pseudonym: str) -> bool:
+    """Whether someone is named in the files; False when they are gone."""
+    folder = files.artefact_path(snapshot.location)
+    for path in sorted(folder.glob("*.parquet")):
+        for column in {"annotator", "person"} & set(parquet.names(path)):
+            if any(
+                pseudonym in batch[column].to_pylist() for batch in parquet.batches(path, [column])
+            ):
+                return True
+    return False
 
 
 def rebuild(snapshot: Snapshot, folder: Path) -> dict[str, str]:
