@@ -22,6 +22,7 @@ COUNTS_SECONDS = 2
 TONES = {
     "queued": "",
     "running": "busy",
+    "paused": "caution",
     "done": "positive",
     "released": "positive",
     "refused": "caution",

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from alignment.services import experiments, rounds, runs, supervision
+from alignment.services import experiments, rounds, runs, supervision, triggers
 from config.logs import about
 
 #: A run that found every device taken is asked for again after so many seconds.
@@ -36,3 +36,17 @@ def supervise() -> None:
 def watch_releases() -> None:
     """Look at the live comparisons, and promote or roll back."""
     experiments.watch()
+
+
+@shared_task(name="alignment.tasks.check_rules", acks_late=False)
+def check_rules() -> None:
+    """Begin the rounds whose time has come."""
+    triggers.check_all()
+
+
+@shared_task(name="alignment.tasks.measure_drift", acks_late=False)
+def measure_drift() -> None:
+    """Look how far people and reward models moved apart."""
+    from alignment.services import drifting
+
+    drifting.measure_all()

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from alignment import views, views_console, views_releases
+from alignment import views, views_console, views_loop, views_releases
 
 urlpatterns = [
     path("api/", include("alignment.api.urls")),
@@ -50,6 +50,18 @@ urlpatterns = [
     path("console/<slug:slug>/runs/", views.runs, name="console-runs"),
     path("console/<slug:slug>/runs/<uuid:run_id>/", views.run_page, name="console-run"),
     path("console/<slug:slug>/runs/<uuid:run_id>/cancel/", views.cancel_run, name="console-cancel"),
+    path("console/<slug:slug>/rule/", views_loop.rule, name="console-rule"),
+    path(
+        "console/<slug:slug>/runs/<uuid:run_id>/<str:action>/",
+        views_loop.change_run,
+        name="console-change-run",
+    ),
+    path("console/<slug:slug>/data/compare/", views_loop.compare, name="console-compare-data"),
+    path(
+        "console/<slug:slug>/data/<uuid:snapshot_id>/datasheet.<str:form>",
+        views_loop.datasheet,
+        name="console-datasheet",
+    ),
     path("console/<slug:slug>/data/", views.snapshots, name="console-snapshots"),
     path(
         "console/<slug:slug>/data/<uuid:snapshot_id>/", views.snapshot_page, name="console-snapshot"

@@ -19,6 +19,12 @@ from config.auth import role_required
 from config.errors import DomainError
 
 PAGE = 50
+#: What a snapshot's page says of its datasheet, besides what it says anyway.
+SHEET = (
+    *("languages", "turns", "characters_of_a_prompt", "characters_of_an_answer"),
+    *("answers_by_model", "first_said", "last_said", "left_out", "agreement", "weights"),
+    *("licence", "consent", "splits"),
+)
 researcher = role_required("researcher")
 
 
@@ -189,10 +195,10 @@ def snapshot_page(request: HttpRequest, slug: str, snapshot_id) -> HttpResponse:
     found = _project(request, slug)
     taken = get_object_or_404(found.snapshots.select_related("created_by"), pk=snapshot_id)
     try:
-        snapshot_services.folder_of(taken)
+        sheet = snapshot_services.datasheet_of(taken)
         problem = ""
     except DomainError as error:
-        problem = error.detail
+        sheet, problem = {}, error.detail
     trained = selectors.models_of(found).filter(run__snapshot=taken)
     return _page(
         request,
@@ -202,5 +208,6 @@ def snapshot_page(request: HttpRequest, slug: str, snapshot_id) -> HttpResponse:
         snapshot=taken,
         problem=problem,
         counts=overview.flat(taken.counts),
+        sheet=overview.flat({name: value for name, value in sheet.items() if name in SHEET}),
         trained=trained,
     )

@@ -70,6 +70,27 @@ def evaluate(
     return {"model": version.name if version else str(artefact), **metrics, **about}
 
 
+def of_pairs(artefact: Path, pairs: Path) -> dict[str, Any]:
+    """The same measures on a file of pairs that a snapshot holds. Raises RunFailed."""
+    folder = Path(settings.RUNS_DIR) / f"evaluate-{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    try:
+        files.write_json(
+            folder / "run.json",
+            {
+                "task": "evaluate",
+                "kind": "reward",
+                "reward_model": str(artefact),
+                "pairs": str(pairs.resolve()),
+                "cache": str(Path(settings.RUNS_DIR).resolve() / "cache"),
+                "params": {"split": "all"},
+            },
+        )
+        return _run(folder, None)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _find(model: str) -> tuple[Path, ModelVersion | None]:
     folder = Path(model)
     if folder.is_dir():

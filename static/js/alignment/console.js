@@ -30,6 +30,16 @@ class Console {
       this.#showRound(message.round);
     }
     if (message.type === "round") this.#showRound(message.round);
+    if (message.type === "log") this.#showLog(message);
+  }
+
+  #showLog({ run, text }) {
+    const log = $(`[data-log="${CSS.escape(run)}"]`);
+    if (!log) return;
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    log.textContent = text;
+    log.closest("section").hidden = false;
+    if (atEnd) log.scrollTop = log.scrollHeight; // whoever scrolled up reads on undisturbed
   }
 
   #showCounts(counts) {
