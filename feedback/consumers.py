@@ -1,6 +1,7 @@
 """The chat socket: `/ws/chat/{conversation}/`. Authorise, tell the state, relay what changes.
 
-From the server: snapshot, message, delta, done, busy, reaction, title, error.
+From the server: snapshot, message, delta, blocks, done, busy, reaction, title, error. `blocks` is
+the HTML of the part of an answer under way that is finished (feedback.blocks), by code points.
 To the server: send, regenerate, edit, stop, react, resume, select.
 """
 
@@ -17,7 +18,9 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 
 from config.errors import Busy, DomainError, Invalid
+from config.markdown import render
 from feedback import events, live
+from feedback.blocks import Blocks
 from feedback.models import Message
 from feedback.people import person_of_scope
 from feedback.present import message_json, reactions_of, tree_json
@@ -39,6 +42,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self.accept()
         self.conversation_id: UUID = self.scope["url_route"]["kwargs"]["conversation_id"]
         self.sent: dict[str, int] = {}  # code points told, of messages under way
+        self.blocks: dict[str, Blocks] = {}
         self.beat: asyncio.Task | None = None
         self.person = await in_thread(person_of_scope, self.scope)
         found = self.person is not None and await in_thread(self._exists)
@@ -97,6 +101,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return
         if kind == "done":
             self.sent.pop(payload["message"]["id"], None)
+            self.blocks.pop(payload["message"]["id"], None)
         await self._say(payload)
 
     async def _delta(self, message: str, offset: int, text: str) -> None:
@@ -111,6 +116,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self._say(
             {"type": "delta", "message": message, "offset": told, "text": text[told - offset :]}
         )
+        blocks = self.blocks.setdefault(message, Blocks())
+        blocks.add(text[told - offset :])
+        await self._say_blocks(message, blocks)
+
+    async def _say_blocks(self, message: str, blocks: Blocks) -> None:
+        finished = blocks.next()
+        if finished is not None:
+            start, end, text = finished
+            html = await asyncio.to_thread(render, text)  # other windows must not wait for it
+            await self._say(
+                {"type": "blocks", "message": message, "from": start, "to": end, "html": html}
+            )
 
     async def _send(self, frame: dict) -> None:
         turn = await in_thread(
@@ -198,10 +215,11 @@ class ChatConsumer(AsyncWebsocketConsumer):
             texts = await live.texts(
                 [one for one in open_ids if tree.messages[one].state not in FINAL]
             )
-        self.sent = {}
+        self.sent, self.blocks = {}, {}
         for message_id, text in texts.items():
             tree.messages[message_id].text = text
             self.sent[str(message_id)] = len(text)
+            self.blocks[str(message_id)] = Blocks(text)
         for message_id in open_ids:
             message = tree.messages[message_id]
             here = generation.running(message_id)
@@ -219,6 +237,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 "leaf": str(conversation.leaf_id) if conversation.leaf_id else None,
             }
         )
+        for message, blocks in list(self.blocks.items()):
+            await self._say_blocks(message, blocks)
 
     def _load(self) -> tuple:
         conversation = self.person.conversations.get(pk=self.conversation_id)

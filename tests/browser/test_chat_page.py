@@ -170,6 +170,72 @@ def test_an_answer_grows_by_its_pieces_and_ends_as_formatted_text(page, eggs):
     expect(page.locator("[data-send]")).to_be_visible()
 
 
+def test_what_is_finished_is_shown_formatted_while_the_rest_is_written(page, eggs):
+    chat = Chat(page, eggs[:1])
+    chat.socket.say(
+        type="message", message=message(ANSWER, "assistant", "", QUESTION, state="streaming")
+    )
+    text = "Do **this** 🥚:\n\n```py\nboil(8)\n```\nThen **wa"
+    end = text.index("Then")
+    chat.socket.say(type="delta", message=ANSWER, offset=0, text=text)
+    html = str(render(text[:end]))
+    chat.socket.say(type="blocks", message=ANSWER, **{"from": 0, "to": end}, html=html)
+    expect(chat.last.locator("strong")).to_have_text("this")
+    expect(chat.last.locator(".code .code__copy")).to_be_visible()
+    chat.socket.say(type="delta", message=ANSWER, offset=len(text), text="it**\n\nand")
+    expect(chat.last.locator(".message__tail")).to_have_text("Then **wait**\n\nand")
+    whole = text + "it**\n\nand"
+    second = len(whole) - 3
+    html = str(render(whole[end:second]))
+    chat.socket.say(type="blocks", message=ANSWER, **{"from": end, "to": second}, html=html)
+    expect(chat.last.locator("strong")).to_have_text(["this", "wait"])
+    expect(chat.last.locator(".message__tail")).to_have_text("and")
+    # A line that broke: everything comes again, and nothing is doubled.
+    chat.messages = [
+        eggs[0], message(ANSWER, "assistant", whole, QUESTION, state="streaming"),
+    ]  # fmt: skip
+    chat.snapshot()
+    html = str(render(whole[:second]))
+    chat.socket.say(type="blocks", message=ANSWER, **{"from": 0, "to": second}, html=html)
+    expect(chat.last.locator("strong")).to_have_text(["this", "wait"])
+    expect(chat.last.locator(".message__tail")).to_have_text("and")
+    chat.socket.say(type="done", message=message(ANSWER, "assistant", whole + ".", QUESTION))
+    expect(chat.last.locator(".message__tail")).to_have_count(0)
+    expect(chat.last.locator("p").last).to_have_text("and.")
+
+
+def test_two_hundred_messages_stay_smooth(page):
+    ids = [str(uuid.UUID(int=1000 + n)) for n in range(200)]
+    text = "# Eggs\n\n" + "Boil them **well**, with `salt`.\n\n" * 6 + "```py\nboil(8)\n```\n"
+    talk = [
+        message(one, "user", f"question {n}", ids[n - 1] if n else None)
+        if n % 2 == 0
+        else message(one, "assistant", text, ids[n - 1])
+        for n, one in enumerate(ids)
+    ]
+    talk[-1] = message(ids[-1], "assistant", "", ids[-2], state="streaming")
+    chat = Chat(page, talk)
+    expect(page.locator(".message")).to_have_count(200)
+    page.evaluate(
+        """() => {
+          window.longest = 0;
+          let last = performance.now();
+          const look = (now) => {
+            window.longest = Math.max(window.longest, now - last);
+            last = now;
+            requestAnimationFrame(look);
+          };
+          requestAnimationFrame(look);
+        }"""
+    )
+    for n in range(150):
+        chat.socket.say(type="delta", message=ids[-1], offset=6 * n, text="words ")
+    expect(chat.last).to_contain_text("words " * 149)
+    # No frame takes so long that a reader would see the page stand still; a busy machine has air.
+    assert page.evaluate("window.longest") < 1000
+    assert len(chat.socket.of_type("resume")) == 0
+
+
 def test_a_gap_in_the_stream_makes_the_page_ask_for_the_whole(page, eggs):
     chat = Chat(page, eggs[:1])
     chat.socket.say(

@@ -47,6 +47,24 @@ def test_an_answer_streams_in_order_and_is_stored_with_its_circumstances(
     assert engine_double.requests[0]["seed"] == stored.sampling["seed"]
 
 
+def test_what_is_finished_is_told_formatted_while_the_rest_is_written(
+    alice, served, engine_double, begin, open_window, play
+):
+    engine_double.says("First **para", "graph**.\n\nSecond ", "one.\n\nThe end")
+    talk = begin(alice)
+
+    async def scene():
+        window, _ = await open_window(alice, talk)
+        await window.answer("Say three things.")
+        told = [frame for frame in window.heard if frame["type"] == "blocks"]
+        assert told[0]["from"] == 0
+        assert "<strong>paragraph</strong>" in told[0]["html"]
+        assert [one["to"] for one in told][:-1] == [one["from"] for one in told][1:]
+        assert told[-1]["to"] == len("First **paragraph**.\n\nSecond one.\n\n")
+
+    play(scene())
+
+
 def test_the_model_is_given_the_path_and_not_the_other_branches(
     alice, served, engine_double, begin, open_window, play
 ):

@@ -101,6 +101,7 @@ class Chat {
       case "message": return this.#message(frame.message, frame.request);
       case "done": return this.#done(frame.message, frame.request);
       case "delta": return this.#delta(frame);
+      case "blocks": return this.#blocks(frame);
       case "busy": return this.#isBusy(frame);
       case "reaction": return this.#reaction(frame);
       case "title": return this.#title(frame.title);
@@ -157,6 +158,13 @@ class Chat {
     if (wasWaiting) return this.#draw();
     this.#thread.push(message, fresh);
     return this.#drawPieces();
+  }
+
+  #blocks(frame) {
+    const message = this.#tree.get(frame.message);
+    if (message?.state !== "streaming") return;
+    this.#render(); // the view may be new
+    this.#thread.blocks(message, frame);
   }
 
   #resume() {

@@ -11,6 +11,8 @@ export class MessageView {
   #words;
   #shown = {}; // what the body shows: { kind: "html" | "text", value }
   #pieces = "";
+  #tail = null; // the text node that grows
+  #finished = 0; // code points before it that are shown formatted
 
   constructor(message, { words, existing = null }) {
     this.#words = words;
@@ -62,9 +64,33 @@ export class MessageView {
   draw() {
     if (!this.#pieces) return;
     if (this.#shown.kind !== "text") this.#setText("");
-    this.body.firstChild.appendData(this.#pieces);
+    this.#tail.appendData(this.#pieces);
     this.#shown.value += this.#pieces;
     this.#pieces = "";
+  }
+
+  /** Show a part of the text under way formatted: code points `from` to `to`, the next ones. */
+  blocks({ from, to, html }, text) {
+    if (this.#shown.kind === "html") return;
+    const points = [...text];
+    if (from === 0) this.#setText(text);
+    else if (from !== this.#finished) return; // the whole comes formatted at the end
+    if (points.length < to) return;
+    this.#pieces = "";
+    const block = el("div");
+    setServerHtml(block, html);
+    addCopyButtons(block);
+    if (from === 0) {
+      this.#tail = document.createTextNode("");
+      this.body.classList.remove("prose--plain");
+      const tail = el("div", { class: "message__tail prose--plain" });
+      tail.append(this.#tail);
+      this.body.replaceChildren(tail);
+    }
+    this.body.lastChild.before(...block.childNodes);
+    this.#tail.data = points.slice(to).join("");
+    this.#finished = to;
+    this.#shown = { kind: "text", value: text };
   }
 
   #showText(message) {
@@ -94,7 +120,9 @@ export class MessageView {
 
   #setText(text) {
     this.body.classList.add("prose--plain");
-    this.body.replaceChildren(document.createTextNode(text));
+    this.#tail = document.createTextNode(text);
+    this.#finished = 0;
+    this.body.replaceChildren(this.#tail);
     this.#shown = { kind: "text", value: text };
     // Long questions scroll within themselves; the keyboard must reach them.
     if (this.element.dataset.role === "user" && text.length > LONG) this.body.tabIndex = 0;

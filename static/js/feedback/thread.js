@@ -57,6 +57,11 @@ export class Thread {
     this.#views.get(id)?.push(text);
   }
 
+  /** A finished part of an answer under way, formatted. */
+  blocks(message, frame) {
+    this.#views.get(message.id)?.blocks(frame, message.text);
+  }
+
   drawPieces() {
     for (const view of this.#views.values()) view.draw();
   }
