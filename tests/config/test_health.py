@@ -39,6 +39,7 @@ def test_a_database_that_is_away_means_not_ready_and_gives_no_details(client, mo
     assert b"password" not in answer.content
 
 
+@pytest.mark.django_db
 def test_metrics_are_in_the_text_format_of_prometheus(client):
     answer = client.get("/metrics")
     assert answer["Content-Type"].startswith("text/plain")
