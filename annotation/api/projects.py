@@ -14,7 +14,7 @@ from annotation.api import render
 from annotation.api.permissions import Manages
 from annotation.api.streams import gathered, in_turns
 from annotation.api.views import _object
-from annotation.models import Membership, Project
+from annotation.models import Invite, Membership, Project
 from annotation.services import exports, imports, people, projects, settings
 from config.auth import scope
 from config.errors import Invalid
@@ -124,12 +124,54 @@ class MembersView(APIView):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise Invalid("There is no such person.", fields={"username": "is not known"})
-        projects.add_member(project=row, user=user, role=role)
+        projects.add_member(project=row, user=user, role=role, by=request.user)
         return Response({"username": username, "role": role}, status=201)
+
+
+class MemberView(APIView):
+    permission_classes = [Manages]
+
+    @extend_schema(request=ANY, responses={200: ANY, 400: ANY})
+    def patch(self, request, slug, username):
+        """Change a person's place: any of `{"role", "skills", "paused"}`."""
+        place = _place(slug, username, request.user)
+        body = _object(request.data)
+        known = {"role", "skills", "paused"}
+        wrong = {name: "is not a known field" for name in body if name not in known}
+        if not isinstance(body.get("paused", False), bool):
+            wrong["paused"] = "must be true or false"
+        skills = body.get("skills", [])
+        if not isinstance(skills, list) or not all(isinstance(word, str) for word in skills):
+            wrong["skills"] = "must be a list of words"
+        if not isinstance(body.get("role", ""), str):
+            wrong["role"] = "must be text"
+        if wrong:
+            raise Invalid("; ".join(f"{k} {v}" for k, v in wrong.items()) + ".", fields=wrong)
+        changed = people.change_member(membership=place, by=request.user, **body)
+        return Response(render.membership(changed))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request, slug, username):
+        """Take a person out of the project. Their judgments stay; what they hold goes back."""
+        people.remove_member(membership=_place(slug, username, request.user), by=request.user)
+        return Response(status=204)
+
+
+def _place(slug: str, username: str, by: User) -> Membership:
+    row = policies.managed_project(slug=slug, by=by)
+    places = Membership.objects.filter(project=row).select_related("user", "project")
+    return places.get(user__username=username.replace("\x00", ""))
 
 
 class InvitesView(APIView):
     permission_classes = [Manages]
+
+    @extend_schema(operation_id="invites_list", responses={200: ANY})
+    def get(self, request, slug):
+        """Links that still let someone in, newest first; never their secrets."""
+        row = policies.managed_project(slug=slug, by=request.user)
+        found = people.live_invites(row).order_by("-created_at")
+        return Response([render.invite(one) for one in found])
 
     @extend_schema(request=ANY, responses={201: ANY, 400: ANY})
     def post(self, request, slug):
@@ -150,6 +192,18 @@ class InvitesView(APIView):
         return Response(
             {"id": made.pk, "link": link, "expires_at": made.expires_at.isoformat()}, status=201
         )
+
+
+class InviteView(APIView):
+    permission_classes = [Manages]
+
+    @extend_schema(responses={204: None})
+    def delete(self, request, slug, invite_id):
+        """Make a link useless from now on; who came in by it stays."""
+        row = policies.managed_project(slug=slug, by=request.user)
+        made = Invite.objects.select_related("project").get(project=row, pk=invite_id)
+        people.revoke_invite(invite=made, by=request.user)
+        return Response(status=204)
 
 
 def _role(body: dict) -> str:

@@ -4,7 +4,16 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from annotation.models import Assignment, Candidate, Judgment, Membership, Principle, Project, Task
+from annotation.models import (
+    Assignment,
+    Candidate,
+    Invite,
+    Judgment,
+    Membership,
+    Principle,
+    Project,
+    Task,
+)
 from annotation.services import parts
 from annotation.services.settings import RULES
 from annotation.steps import stated_for, steps_of
@@ -39,6 +48,29 @@ def membership(row: Membership) -> dict:
         "skills": row.skills,
         "paused": row.is_paused,
         "active": row.user.is_active,
+    }
+
+
+def invite(row: Invite) -> dict:
+    """A link into a project, without its secret."""
+    return {
+        "id": row.pk,
+        "role": row.role,
+        "skills": row.skills,
+        "note": row.note,
+        "uses_left": row.uses_left,
+        "expires_at": row.expires_at.isoformat(),
+    }
+
+
+def principle(row: Principle) -> dict:
+    """One version of a principle."""
+    return {
+        "id": row.pk,
+        "key": row.key,
+        "version": row.version,
+        "text": row.text,
+        "active": row.is_active,
     }
 
 

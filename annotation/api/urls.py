@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from annotation.api import importing, media, projects, quality, views
+from annotation.api import administration, importing, media, projects, quality, views
 
 urlpatterns = [
     path("projects/", projects.ProjectsView.as_view(), name="projects"),
@@ -10,6 +10,27 @@ urlpatterns = [
     path("projects/<slug:slug>/tasks/", projects.TasksView.as_view(), name="project-tasks"),
     path("projects/<slug:slug>/media/", media.MediaView.as_view(), name="project-media"),
     path("projects/<slug:slug>/members/", projects.MembersView.as_view(), name="project-members"),
+    path(
+        "projects/<slug:slug>/members/<str:username>/",
+        projects.MemberView.as_view(),
+        name="project-member",
+    ),
+    path(
+        "projects/<slug:slug>/invites/<int:invite_id>/",
+        projects.InviteView.as_view(),
+        name="project-invite",
+    ),
+    path(
+        "projects/<slug:slug>/principles/",
+        administration.PrinciplesView.as_view(),
+        name="project-principles",
+    ),
+    path(
+        "projects/<slug:slug>/principles/<slug:key>/",
+        administration.PrincipleView.as_view(),
+        name="project-principle",
+    ),
+    path("projects/<slug:slug>/clone/", administration.CloneView.as_view(), name="project-clone"),
     path("projects/<slug:slug>/invites/", projects.InvitesView.as_view(), name="project-invites"),
     path("projects/<slug:slug>/import/", importing.ImportView.as_view(), name="project-import"),
     path(
@@ -40,4 +61,8 @@ urlpatterns = [
         name="explanation",
     ),
     path("judgments/<uuid:judgment_id>/", views.UndoView.as_view(), name="judgment"),
+]
+urlpatterns += [
+    path(f"projects/<slug:slug>/{name}/", view.as_view(), name=f"project-{name}")
+    for name, view in administration.STATES.items()
 ]

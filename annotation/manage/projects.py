@@ -104,7 +104,7 @@ def principles(request: HttpRequest, project: Project) -> HttpResponse:
     form = PrincipleForm(None)
     if request.method == "POST" and "retire" in request.POST:
         try:
-            projects.retire_principle(project=project, key=request.POST["retire"])
+            projects.retire_principle(project=project, key=request.POST["retire"], by=request.user)
         except DomainError as error:
             messages.error(request, error.detail)
         return redirect("manage-principles", slug=project.slug)
@@ -112,7 +112,7 @@ def principles(request: HttpRequest, project: Project) -> HttpResponse:
         form = PrincipleForm(request.POST)
         if form.is_valid():
             try:
-                made = projects.set_principle(project=project, **form.cleaned_data)
+                made = projects.set_principle(project=project, by=request.user, **form.cleaned_data)
             except DomainError as error:
                 form.refuse(error)
             else:
@@ -141,7 +141,7 @@ def change(request: HttpRequest, project: Project) -> HttpResponse:
     if request.POST.get("do") not in actions:
         raise Http404
     act, said = actions[request.POST["do"]]
-    act(project=project)
+    act(project=project, by=request.user)
     messages.success(request, said)
     return redirect("manage-project", slug=project.slug)
 

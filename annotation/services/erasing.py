@@ -67,7 +67,10 @@ def erase(*, person: User, withdraws: bool, actor: str = "") -> dict[str, int]:
     Assignment.objects.of(person).exclude(skip_reason="").update(skip_reason="")
     Note.objects.filter(to=person).delete()
     Note.objects.filter(by=person).update(text=ERASED_NOTE)
-    Membership.objects.filter(user=person).delete()
+    for place in Membership.objects.filter(user=person):
+        log.noted(project_id=place.project_id, action=LogEntry.Action.ERASED, content=None,
+                  subject="membership", subject_id=place.pk, actor=actor)  # fmt: skip
+        place.delete()
     if withdraws:
         again = Task.objects.filter(reserved_for=person).exclude(repeat_of=None)
         erase_tasks(again, actor=actor)  # asked once more of this person: of use to nobody else

@@ -190,6 +190,22 @@ def entry_for_task(task: Task, candidates: Iterable[Candidate], *, actor: str = 
     )
 
 
+def noted(
+    *, project_id: int, action: str, subject: str, subject_id: object, content: object, actor: str
+) -> None:
+    """Say what became of something that is neither judgment nor task: a project's settings, a
+    membership, a principle. The digest is that of `content`."""
+    LogEntry.objects.create(
+        project_id=project_id,
+        action=action,
+        subject=subject,
+        subject_id=str(subject_id),
+        actor=actor,
+        digest=hashlib.sha256(canonical(content)).digest(),
+        at=timezone.now(),
+    )
+
+
 def stored(judgment: Judgment, rows: Iterable[models.Model], *, actor: str) -> None:
     """Say that a judgment was stored: one INSERT, in the caller's transaction."""
     entry_for_judgment(judgment, rows, actor=actor).save(force_insert=True)

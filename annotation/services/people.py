@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotation import policies
-from annotation.models import Assignment, Invite, Membership, Project
+from annotation.models import Assignment, Invite, LogEntry, Membership, Project
 from annotation.services import projects, queue, settings
 from config.errors import Conflict, DomainError, Invalid
 from config.models import Role, User
@@ -128,10 +128,11 @@ def accept(*, secret: str, by: User) -> Membership:
         # Nobody rises above annotator in the house by a link; the rest is of this project only.
         User.objects.filter(pk=by.pk, role=Role.MEMBER).update(role=Role.ANNOTATOR)
         by.role = Role.ANNOTATOR
-    joined = projects.add_member(project=made.project, user=by, role=made.role)
+    joined = projects.add_member(project=made.project, user=by, role=made.role, by=by)
     if made.skills:
         joined.skills = made.skills
         joined.save(update_fields=["skills"])
+        projects.note_membership(joined, LogEntry.Action.CHANGED, by)
     return joined
 
 
@@ -203,7 +204,9 @@ def change_member(
         membership.skills = clean_skills(skills)
     if paused is not None:
         membership.is_paused = paused
-    membership.save(update_fields=["role", "skills", "is_paused"])
+    with transaction.atomic():
+        membership.save(update_fields=["role", "skills", "is_paused"])
+        projects.note_membership(membership, LogEntry.Action.CHANGED, by)
     return membership
 
 
@@ -211,7 +214,9 @@ def remove_member(*, membership: Membership, by: User) -> None:
     """Take a person out of a project. Their judgments stay; the tasks they hold go back."""
     _may_change(membership, by)
     person, project = membership.user, membership.project
-    membership.delete()
+    with transaction.atomic():
+        projects.note_membership(membership, LogEntry.Action.ERASED, by)
+        membership.delete()
     give_back_leases(person=person, project=project)
 
 

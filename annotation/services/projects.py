@@ -1,6 +1,5 @@
 """Creating, changing and closing projects."""
 
-import hashlib
 import re
 from typing import Any
 
@@ -71,25 +70,48 @@ def ensure_project(*, slug: str, kinds: list[str], **rest) -> tuple[Project, boo
     return (found, False) if found else (create_project(slug=slug, kinds=kinds, **rest), True)
 
 
-def add_member(*, project: Project, user: User, role: str = "annotator") -> Membership:
+@transaction.atomic
+def add_member(
+    *, project: Project, user: User, role: str = "annotator", by: User | None = None
+) -> Membership:
     """Let a person into a project; a second time changes nothing."""
-    membership, _ = Membership.objects.get_or_create(
+    membership, is_new = Membership.objects.get_or_create(
         project=project, user=user, defaults={"role": role}
     )
+    if is_new:
+        note_membership(membership, LogEntry.Action.CREATED, by)
     return membership
+
+
+def note_membership(membership: Membership, action: str, by: User | None) -> None:
+    """An entry in the log: what place someone has in a project from now on, and who gave it."""
+    log.noted(
+        project_id=membership.project_id,
+        action=action,
+        subject="membership",
+        subject_id=membership.pk,
+        content=[
+            membership.user.pseudonym,
+            membership.role,
+            sorted(membership.skills),
+            membership.is_paused,
+        ],
+        actor=by.pseudonym if by else "",
+    )
 
 
 def _write_down(project: Project, action: str, by: User | None) -> None:
     """An entry in the log: who set the project up as it now is."""
     content = {name: getattr(project, name) for name in project_settings.RULES}
-    LogEntry.objects.create(
+    if project.archived_at is not None:
+        content["archived_at"] = log.moment(project.archived_at)
+    log.noted(
         project_id=project.pk,
         action=action,
         subject="project",
-        subject_id=str(project.pk),
+        subject_id=project.pk,
+        content=content,
         actor=by.pseudonym if by else "",
-        digest=hashlib.sha256(log.canonical(content)).digest(),
-        at=timezone.now(),
     )
 
 
@@ -178,26 +200,40 @@ def spread_overlap(project: Project, *, most: int = 2000) -> None:
         after = last
 
 
-def pause(*, project: Project) -> None:
+def pause(*, project: Project, by: User | None = None) -> None:
     """Hand out no more tasks; what people hold they may still send."""
-    Project.objects.filter(pk=project.pk).update(is_paused=True)
+    _set(project, by, is_paused=True)
 
 
-def resume(*, project: Project) -> None:
+def resume(*, project: Project, by: User | None = None) -> None:
     """Hand out tasks again."""
-    Project.objects.filter(pk=project.pk).update(is_paused=False)
+    _set(project, by, is_paused=False)
 
 
-def archive(*, project: Project) -> None:
+def archive(*, project: Project, by: User | None = None) -> None:
     """Put a project away: nothing is handed out and it is no longer listed; nothing is lost."""
-    Project.objects.filter(pk=project.pk, archived_at=None).update(archived_at=timezone.now())
+    _set(project, by, archived=False, archived_at=timezone.now())
 
 
-def restore(*, project: Project) -> None:
+def restore(*, project: Project, by: User | None = None) -> None:
     """Bring an archived project back, paused, so that nobody is surprised by work."""
-    Project.objects.filter(pk=project.pk).exclude(archived_at=None).update(
-        archived_at=None, is_paused=True
-    )
+    _set(project, by, archived=True, archived_at=None, is_paused=True)
+
+
+@transaction.atomic
+def _set(
+    project: Project, by: User | None, *, archived: bool | None = None, **changes: Any
+) -> None:
+    """Change a project as it is now (where it is archived or not as given), and say so in the log
+    if that changes anything."""
+    row = Project.objects.select_for_update().get(pk=project.pk)
+    if archived is not None and archived != (row.archived_at is not None):
+        return
+    if any(getattr(row, name) != value for name, value in changes.items()):
+        for name, value in changes.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(changes))
+        _write_down(row, LogEntry.Action.CHANGED, by)
 
 
 # Principles ---------------------------------------------------------------------------------
@@ -210,7 +246,7 @@ def _template_principles(project: Project) -> None:
 
 
 @transaction.atomic
-def set_principle(*, project: Project, key: str, text: str) -> Principle:
+def set_principle(*, project: Project, key: str, text: str, by: User | None = None) -> Principle:
     """Add a principle, or put a new version in the place of the one that is asked.
 
     Verdicts keep the version they were given on. The same words again change nothing.
@@ -230,19 +266,35 @@ def set_principle(*, project: Project, key: str, text: str) -> Principle:
     if latest is not None and latest.is_active and latest.text == text:
         return latest
     versions.filter(is_active=True).update(is_active=False)
-    return Principle.objects.create(
+    made = Principle.objects.create(
         project=project, key=key, text=text, version=latest.version + 1 if latest else 1
+    )
+    _note_principle(made, LogEntry.Action.CREATED, by)
+    return made
+
+
+def _note_principle(row: Principle, action: str, by: User | None) -> None:
+    log.noted(
+        project_id=row.project_id,
+        action=action,
+        subject="principle",
+        subject_id=row.pk,
+        content=[row.key, row.version, row.text, row.is_active],
+        actor=by.pseudonym if by else "",
     )
 
 
-def retire_principle(*, project: Project, key: str) -> None:
+def retire_principle(*, project: Project, key: str, by: User | None = None) -> None:
     """Ask a principle no longer; its verdicts stay. The last one of a project is kept."""
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)
         active = Principle.objects.filter(project=project, is_active=True)
         if Kind.PRINCIPLE in project.kinds and not active.exclude(key=key).exists():
             raise Conflict("A project that asks principles needs at least one.")
-        active.filter(key=key).update(is_active=False)
+        for row in active.filter(key=key):
+            row.is_active = False
+            row.save(update_fields=["is_active"])
+            _note_principle(row, LogEntry.Action.CHANGED, by)
 
 
 def _check(*, slug: str, kinds: list[str], overlap: int) -> None:

@@ -13,9 +13,9 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotation import bodies
-from annotation.models import Judgment, Membership, Note, Project, Task
+from annotation.models import Judgment, LogEntry, Membership, Note, Project, Task
 from annotation.quality import gold
-from annotation.services import log, parts, queue, said_by
+from annotation.services import log, parts, projects, queue, said_by
 from annotation.services.questions import question_of
 from config.errors import Conflict, Invalid
 from config.models import User
@@ -250,7 +250,11 @@ def pause(*, membership: Membership, by: User, paused: bool) -> None:
         raise Conflict("You cannot pause yourself.")
     if membership.role != "annotator":
         raise Conflict("Only annotators can be paused here.")
-    Membership.objects.filter(pk=membership.pk).update(is_paused=paused)
+    if membership.is_paused != paused:
+        with transaction.atomic():
+            membership.is_paused = paused
+            membership.save(update_fields=["is_paused"])
+            projects.note_membership(membership, LogEntry.Action.CHANGED, by)
 
 
 @transaction.atomic

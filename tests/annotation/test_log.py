@@ -16,8 +16,8 @@ from tests.annotation.conftest import a_pair
 
 pytestmark = pytest.mark.django_db
 
-#: What `worked` writes: a project, three tasks, four judgments, and that one was taken back.
-ENTRIES = 9
+#: What `worked` writes: a project, two members, three tasks, four judgments, and that one was taken back.
+ENTRIES = 11
 
 
 def sql(statement: str, *values) -> None:
