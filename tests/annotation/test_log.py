@@ -16,7 +16,7 @@ from tests.annotation.conftest import a_pair
 
 pytestmark = pytest.mark.django_db
 
-#: What `worked` writes: a project, two members, three tasks, four judgments, and that one was taken back.
+#: What `worked` writes: a project, two members, three tasks, four judgments, and one taken back.
 ENTRIES = 11
 
 

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 #: Who gets in. "open": anyone; "account": anyone signed in; "annotator" and so on: that role in the
 #: house; "reviewer": reviews the project; "member": a place in it; "manager": runs it; "own": whose
-#: object it is; "picture": members, of one that is there; "... sends": a door that takes a body.
+#: object it is; "picture": members, of one that is there; "... sends", "... changes": takes no GET.
 RULES = {
     "annotate": "annotator",
     "annotate-work": "member",
@@ -34,6 +34,7 @@ RULES = {
     "manage-markdown": "lead",
     "manage-accounts": "admin",
     "manage-account": "admin",
+    "erase-account": "admin",
     "manage-project": "manager",
     "manage-settings": "manager",
     "manage-principles": "manager",
@@ -69,7 +70,16 @@ RULES = {
     "project-tasks": "manager",
     "project-media": "manager",
     "project-members": "manager",
+    "project-member": "manager changes",
     "project-invites": "manager",
+    "project-invite": "manager changes",
+    "project-principles": "manager",
+    "project-principle": "manager changes",
+    "project-clone": "researcher",
+    "project-pause": "manager",
+    "project-resume": "manager",
+    "project-archive": "manager",
+    "project-restore": "manager",
     "project-import": "manager",
     "project-import-preview": "manager",
     "project-export": "manager",
@@ -96,6 +106,7 @@ REFUSED = {
     "reviewer": ("nobody", "mallory", "ben", "alice"),
     "reviewer sends": ("nobody", "mallory", "ben", "alice"),
     "manager": ("nobody", "mallory", "ben", "alice"),
+    "manager changes": ("nobody", "mallory", "ben", "alice"),
     "own": ("nobody", "mallory", "ben"),
     "picture": ("nobody", "mallory", "ben"),
 }
@@ -152,6 +163,9 @@ def examples(alice, lena, remy, project) -> dict[str, object]:
         "assignment_id": held.pk,
         "judgment_id": judgment.pk,
         "note_id": note.pk,
+        "username": alice.username,
+        "invite_id": invite.pk,
+        "key": "measures",
         "secret": secret,
         "media_id": UUID(int=7),
         "name": "measures",

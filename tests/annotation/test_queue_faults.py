@@ -1,5 +1,6 @@
 """The queue when things go wrong: killed connections, stepped clocks, any order of events."""
 
+import asyncio
 import os
 import random
 import subprocess
@@ -10,7 +11,8 @@ from uuid import UUID
 
 import psutil
 import pytest
-from django.db import DatabaseError, connection, transaction
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection, connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -199,6 +201,7 @@ def test_a_database_killed_under_ten_annotators_keeps_each_judgment_it_acknowled
 
     at_once(lambda item: crash() if item is None else work(item), [None, *crew])
     connection.close()  # this thread's own went with the server
+    asyncio.run(sync_to_async(connections.close_all)())  # and that of the loops' one thread
     assert len(acknowledged) == 120
     assert set(acknowledged) == set(Judgment.objects.values_list("pk", flat=True))
     assert set(acknowledged.values()) == {1}
