@@ -164,7 +164,6 @@ def examples(alice, lena, remy, project) -> dict[str, object]:
         "judgment_id": judgment.pk,
         "note_id": note.pk,
         "username": alice.username,
-        "invite_id": invite.pk,
         "key": "measures",
         "secret": secret,
         "media_id": UUID(int=7),
