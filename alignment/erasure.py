@@ -30,6 +30,7 @@ def erase(erasure: Erasure) -> dict[str, int]:
         version.metadata[MARK] = {"people": before.get("people", 0) + 1, "last": now}
         version.save(update_fields=["metadata"])
     for snapshot in taken:
+        snapshot.names = snapshot.names or snapshots.named(snapshot)
         snapshot.erased += 1
         snapshot.names = [name for name in snapshot.names if name != erasure.pseudonym]
         snapshot.save(update_fields=["erased", "names"])
@@ -40,7 +41,7 @@ def _snapshots(pseudonym: str) -> list[Snapshot]:
     found = list(Snapshot.objects.filter(names__contains=[pseudonym]))
     # Older ones do not list their people.
     unlisted = Snapshot.objects.filter(names=[], people__gt=0, erased=0)
-    return found + [taken for taken in unlisted if snapshots.mentions(taken, pseudonym)]
+    return found + [taken for taken in unlisted if pseudonym in snapshots.named(taken)]
 
 
 def _models(taken: list[Snapshot]):

@@ -115,16 +115,15 @@ def datasheet_of(snapshot: Snapshot) -> dict[str, Any]:
     return files.read_json(folder_of(snapshot) / "datasheet.json") or {}
 
 
-def mentions(snapshot: Snapshot, pseudonym: str) -> bool:
-    """Whether someone is named in the files; False when they are gone."""
+def named(snapshot: Snapshot) -> list[str]:
+    """The pseudonyms in the files; none when they are gone."""
     folder = files.artefact_path(snapshot.location)
+    found: set[str] = set()
     for path in sorted(folder.glob("*.parquet")):
         for column in {"annotator", "person"} & set(parquet.names(path)):
-            if any(
-                pseudonym in batch[column].to_pylist() for batch in parquet.batches(path, [column])
-            ):
-                return True
-    return False
+            for batch in parquet.batches(path, [column]):
+                found.update(batch[column].to_pylist())
+    return sorted(found - {None, ""})
 
 
 def rebuild(snapshot: Snapshot, folder: Path) -> dict[str, str]:

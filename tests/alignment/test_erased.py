@@ -30,6 +30,7 @@ def test_models_trained_on_an_erased_person_are_listed_and_marked(
     taken.refresh_from_db()
     assert run.model.metadata["trained_on_erased"]["people"] == 1
     assert (taken.erased, name in taken.names) == (1, False)
+    assert len(taken.names) == taken.people - 1  # so that the next one is found too
     later = snapshots.take(project=judged)
     rows = parquet.read(snapshots.folder_of(later) / "preference.parquet")
     assert name not in {row["annotator"] for row in rows}
