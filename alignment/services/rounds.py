@@ -100,7 +100,7 @@ def cancel(*, turn: Round) -> Round:
         if not changed:
             turn.refresh_from_db()
             raise Conflict(f"Round {turn.number} is {turn.get_state_display().lower()} already.")
-        for run in turn.runs.filter(state__in=Run.ACTIVE):
+        for run in turn.runs.filter(state__in=[*Run.ACTIVE, Run.State.PAUSED]):
             runs.cancel(run=run)
     turn.refresh_from_db()
     events.round_changed(turn)

@@ -184,8 +184,12 @@ def execute_next(hint: str) -> str | None:
 
 def waits_for_device(run_id: str) -> bool:
     """Whether a run is ready, and every device of this host is taken."""
-    run = Run.objects.filter(pk=run_id, state=Run.State.QUEUED).first()
-    return bool(run) and not devices.any_free(host=conf.HOST)
+    ready = Run.objects.filter(pk=run_id, state=Run.State.QUEUED)
+    if not ready.exists() or devices.any_free(host=conf.HOST):
+        return False
+    # Its message is not lost, so no second one is to be sent.
+    ready.exclude(heartbeat_at=None).update(heartbeat_at=timezone.now())
+    return True
 
 
 def _carry_out(run: Run, lease: devices.Lease) -> None:
@@ -324,7 +328,7 @@ def _work(run: Run, lease: devices.Lease) -> None:
 
 @contextmanager
 def _heart(run: Run, lease: devices.Lease) -> Iterator[None]:
-    """Keep the run's heartbeat while one long step has this thread."""
+    """Keep the run's heartbeat and its devices while one long step has this thread."""
     done = threading.Event()
 
     def beat() -> None:
@@ -333,6 +337,7 @@ def _heart(run: Run, lease: devices.Lease) -> Iterator[None]:
             while not done.wait(HEART_SECONDS):
                 try:
                     mine.update(heartbeat_at=timezone.now())
+                    devices.renew(lease)
                 except DatabaseError:
                     # One beat is lost, not the heart: the next is tried on a new connection.
                     logger.warning("A heartbeat of run %s was lost.", run.pk, exc_info=True)
