@@ -2,6 +2,7 @@
 they still asked about the same things? For workers: loads the encoder and the trainer."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from alignment.stats.drift import energy_shift
 from annotation import selectors as annotation
 from config.errors import DomainError
 
+logger = logging.getLogger(__name__)
+
 #: Fewer fresh pairs, or fewer prompts on a side, say nothing.
 LEAST = 20
 #: So many prompts of each side are compared at most.
@@ -32,7 +35,10 @@ def measure_all() -> int:
         if {rule.accuracy_drop, rule.agreement_drop, rule.prompt_shift} != {None}
     ]
     for rule in asked:
-        measure(rule)
+        try:
+            measure(rule)
+        except Exception:  # what one project lacks keeps none of the others waiting
+            logger.exception("The drift of %s could not be measured.", rule.project)
     return len(asked)
 
 

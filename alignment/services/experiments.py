@@ -102,6 +102,9 @@ def watch() -> dict[str, int]:
             except DomainError as error:
                 logger.warning("Experiment %s: %s", pk, error.detail)
                 action = "failed"
+            except Exception:  # one that cannot be judged keeps none of the others waiting
+                logger.exception("Experiment %s could not be looked at.", pk)
+                action = "failed"
         done[action] = done.get(action, 0) + 1
     return done
 
@@ -123,7 +126,11 @@ def look(pk, *, now: datetime | None = None) -> str:
     experiment.outcome = outcome
     experiment.looked_at = now
     experiment.path = _thinned([*experiment.path, _point(experiment, outcome, now)])
-    experiment.save()
+    # Someone may have ended it meanwhile; what they decided stands.
+    seen = ("counts", "counted_until", "outcome", "looked_at", "path")
+    experiment.save(update_fields=seen)
+    if not Experiment.objects.filter(pk=pk, state=State.RUNNING).exists():
+        return "ended"
     _act(experiment, outcome)
     return outcome["action"]
 

@@ -4,6 +4,7 @@ A rule is looked at every minute. A condition that holds begins a round unless t
 budget of the day or a round under way forbid it; either is kept with its numbers.
 """
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from alignment.services import locks, plan, rounds
 from annotation.models import LogEntry, Project
 from config.errors import DomainError, Invalid
 from feedback.models import Event
+
+logger = logging.getLogger(__name__)
 
 FIELDS = (
     "enabled", "new_judgments", "new_reactions", "cron", "accuracy_drop", "agreement_drop",
@@ -61,7 +64,13 @@ def change(*, project: Project, by=None, **fields: Any) -> Rule:
 def check_all() -> int:
     """Look at every rule that is on; how many rounds began."""
     rules = Rule.objects.filter(enabled=True, project__archived_at=None).select_related("project")
-    return sum(check(rule) is not None for rule in rules)
+    begun = 0
+    for rule in rules:
+        try:
+            begun += check(rule) is not None
+        except Exception:  # what is wrong with one rule keeps none of the others waiting
+            logger.exception("The rule of %s could not be looked at.", rule.project)
+    return begun
 
 
 def check(rule: Rule, *, now: datetime | None = None) -> Round | None:
