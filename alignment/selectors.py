@@ -13,7 +13,8 @@ from inference.models import Deployment, ModelVersion
 
 def model(name: str) -> ModelVersion:
     """A model version by name or id. Raises Invalid when there is none."""
-    found = ModelVersion.objects.filter(_by_id_or(name, name=name)).first()
+    known = ModelVersion.objects.filter(_by_id_or(name, name=name)) if "\0" not in name else None
+    found = known.first() if known is not None else None
     if found is None:
         raise Invalid(f"There is no model '{name}'.", fields={"model": "is not known"})
     return found

@@ -56,12 +56,13 @@ def compose(request: HttpRequest, slug: str) -> HttpResponse:
                     messages.error(request, _("Choose a snapshot to train on; take one first."))
                 else:
                     seed = sent.get("seed", "0")
+                    whole = seed.isascii() and seed.isdigit() and len(seed) < 11
                     run = run_services.create(
                         snapshot=taken,
                         recipe=recipe,
                         base=selectors.model(sent["base"]) if sent.get("base") else None,
                         params=params,
-                        seed=int(seed) if seed.isascii() and seed.isdigit() else -1,
+                        seed=int(seed) if whole else -1,
                         by=request.user,
                     )
                     return redirect("console-run", slug=slug, run_id=run.pk)
@@ -114,7 +115,8 @@ def compare_models(request: HttpRequest, slug: str) -> HttpResponse:
     """Models side by side: win rates as a matrix, answers to the same prompts in columns."""
     project = _project(request, slug)
     everything = selectors.models_of(project).filter(kind=ModelVersion.Kind.POLICY)
-    wanted = request.GET.getlist("model")[: comparing.MOST_MODELS]
+    named = [name for name in request.GET.getlist("model") if "\0" not in name]
+    wanted = named[: comparing.MOST_MODELS]
     chosen = list(everything.filter(name__in=wanted)) if wanted else list(everything[:2])
     order = {name: place for place, name in enumerate(wanted)}
     chosen.sort(key=lambda model: order.get(model.name, 0))
@@ -148,7 +150,7 @@ def model(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "is_live": any(one.arm == "live" for one in arms),
         "beside": [one for one in arms if one.arm != "live"],
         "graph": lineage.drawn(lineage.graph(project, version)),
-        "card": markdown(cards.card(version).split("---", 2)[2]),
+        "card": markdown(cards.card(version).split("\n---\n", 1)[1]),
         "files": files_of(version),
         "decisions": project.decisions.filter(model=version).select_related("model", "by")[:50],
     }

@@ -95,7 +95,8 @@ def decide(request: HttpRequest, slug: str, name: str, action: str) -> HttpRespo
         raise Http404
     if action in ("canary", "holdout"):
         percent = request.POST.get("percent", "")
-        given["weight"] = int(percent) * 10 if percent.isascii() and percent.isdigit() else None
+        whole = percent.isascii() and percent.isdigit() and len(percent) < 4
+        given["weight"] = int(percent) * 10 if whole else None
     try:
         made = actions[action](**given)
     except DomainError as error:

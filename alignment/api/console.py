@@ -146,7 +146,7 @@ class OfModel(ResearchView):
 
     def where(self, version: ModelVersion):
         """A project of the model: the one asked for, or the first that has it."""
-        slug = self.request.query_params.get("project")
+        slug = self.request.query_params.get("project", "").replace("\0", "")
         visible = policies.visible(self.request.user)
         for project in visible.filter(slug=slug) if slug else visible[:50]:
             if selectors.models_of(project).filter(pk=version.pk).exists():
@@ -204,7 +204,8 @@ class ModelAnswers(ResearchView):
     def get(self, request: Request) -> Response:
         """Models side by side: win rates, and answers to the same prompts with their rewards."""
         project = self.project(request.query_params.get("project", ""))
-        names = request.query_params.getlist("model")[: comparing.MOST_MODELS]
+        named = [n for n in request.query_params.getlist("model") if "\0" not in n]
+        names = named[: comparing.MOST_MODELS]
         models = list(selectors.models_of(project).filter(name__in=names))
         models.sort(key=lambda model: names.index(model.name))
         matrix = [
@@ -270,5 +271,5 @@ def run_list(view: ResearchView, request: Request) -> Response:
 
 def _part(request: Request, rows):
     text = request.query_params.get("offset", "0")
-    offset = int(text) if text.isascii() and text.isdigit() else 0
+    offset = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     return rows[offset : offset + PAGE]

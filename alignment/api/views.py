@@ -27,7 +27,7 @@ class ResearchView(APIView):
 
     def project(self, slug: str) -> Project:
         """The project of that name that this person may see, or 404."""
-        found = policies.visible(self.request.user).filter(slug=slug).first()
+        found = policies.visible(self.request.user).filter(slug=slug.replace("\0", "")).first()
         if found is None:
             raise Http404
         return found

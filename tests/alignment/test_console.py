@@ -59,7 +59,7 @@ def test_another_objective_brings_its_own_settings(desk, judged):
     ("wrong", "words"),
     [({"lr": "-1"}, "policy.lr"), ({"batch": "many"}, "must be a whole number"),
      ({"objective_params.beta": "-3"}, "objective_params.beta"),
-     ({"objective": "wish"}, "objective")],
+     ({"objective": "wish"}, "objective"), ({"seed": "9" * 5000}, "seed")],
 )  # fmt: skip
 def test_a_field_that_cannot_be_used_is_named_and_nothing_starts(desk, judged, remy, wrong, words):
     taken = snapshots.take(project=judged, by=remy)
