@@ -87,7 +87,8 @@ def erase_person(*, person: User, judgments: str = KEEP, by: User | None = None)
 
 def is_erased(person: User) -> bool:
     """Whether this is what is left of someone who was erased."""
-    return person.username.startswith(ERASED)
+    begun = person.username.startswith(ERASED)  # a name that anyone may choose for themselves
+    return begun and not person.is_active and not person.has_usable_password()
 
 
 def _wish(person: User, judgments: str, by: User | None) -> Erasure:
