@@ -25,7 +25,7 @@ class Estimate:
 
     `latest` is None when the pace cannot exclude that it never ends. `reason` says in a word why
     there is no estimate: "done", "empty", "early" (fewer than FEWEST_DAYS whole days of work) or
-    "idle" (nothing judged in the window).
+    "idle" (nothing judged in the window, nor today).
     """
 
     soonest: int | None = None
@@ -35,8 +35,10 @@ class Estimate:
     reason: str = ""
 
 
-def estimate(*, left: int, days: Sequence[int]) -> Estimate:
+def estimate(*, left: int, days: Sequence[int], today: int = 0) -> Estimate:
     """When `left` judgments will be given, from the judgments of whole past days, oldest first.
+
+    `today` is what was given on the day that is not over, which tells nothing of the pace.
 
     Days before the first one with work are not counted. With mean m and standard deviation s of n
     days, T more days give m T judgments with variance s^2 T + s^2 T^2 / n: the days' own scatter
@@ -50,7 +52,7 @@ def estimate(*, left: int, days: Sequence[int]) -> Estimate:
     if left <= 0:
         return Estimate(reason="done")
     if not worked:
-        return Estimate(reason="idle")
+        return Estimate(reason="early" if today else "idle")
     mean = sum(worked) / n
     if n < FEWEST_DAYS:
         return Estimate(a_day=mean, days=n, reason="early")
@@ -130,7 +132,7 @@ def overview(project_ids: Iterable[int]) -> dict[int, dict]:
     for pk in ids:
         row = work[pk]
         left = row["wanted"] - row["given"]
-        outlook = estimate(left=left, days=daily[pk][:-1])  # today is not over
+        outlook = estimate(left=left, days=daily[pk][:-1], today=daily[pk][-1])
         if not row["wanted"]:
             outlook = Estimate(reason="empty")
         shown[pk] = row | {

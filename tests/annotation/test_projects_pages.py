@@ -275,6 +275,10 @@ def test_where_nothing_can_be_said_nothing_is_said(left, days, reason):
     assert (found.soonest, found.latest, found.reason) == (None, None, reason)
 
 
+def test_work_of_today_alone_is_early_not_idle():
+    assert progress.estimate(left=9, days=[0] * 14, today=5).reason == "early"
+
+
 def test_a_pace_that_may_be_nothing_has_no_latest_day():
     found = progress.estimate(left=500, days=[90, 0, 0, 0, 0])
     assert found.soonest
