@@ -35,7 +35,7 @@ BACK_OFF_SECONDS = env("RUN_BACK_OFF_SECONDS", int, 2)
 MIN_FREE_MB = env("RUN_MIN_FREE_MB", int, 200)
 
 #: Seconds a stopped trainer has to write its checkpoint.
-STOP_SECONDS = env("RUN_STOP_SECONDS", int, 20)
+STOP_SECONDS = env("RUN_STOP_SECONDS", int, 12)
 
 #: Price of an hour of the training device, for estimates; 0 shows no cost.
 DEVICE_HOUR_COST = env("DEVICE_HOUR_COST", float, 0.0)

@@ -39,7 +39,7 @@ class Observed:
         given = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"")
         name = given.decode() if _SANE.fullmatch(given) else uuid.uuid4().hex
         begun = perf_counter()
-        first = scope["path"].split("/", 2)[1]
+        first = scope["path"].removeprefix("/").partition("/")[0]  # `OPTIONS *` has no slash
         area = first if first in AREAS else "other"
         method = scope["method"] if scope["method"] in METHODS else "other"
 

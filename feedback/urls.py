@@ -1,6 +1,6 @@
 """Pages and REST calls of the chat."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from feedback.api import completions, images, own_data, shares, signals, webhooks
 from feedback.api import views as api
@@ -43,6 +43,7 @@ urlpatterns = [
     path("v1/models", completions.models, name="v1-models"),
     path("v1/chat/completions", completions.chat_completions, name="v1-chat-completions"),
     path("v1/feedback", completions.feedback, name="v1-feedback"),
+    re_path(r"^v1/", completions.no_door),
     path("", include("feedback.urls_arena")),
     path("", include("feedback.urls_reading")),
 ]

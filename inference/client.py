@@ -188,6 +188,10 @@ async def _attempts(
                     spoke = True
                     yield piece
             return
+        except EngineTimeout:
+            if not spoke:
+                shared.failed(one)  # one that hangs has least to do, and would be picked again
+            raise
         except (EngineDown, EngineRefused) as exc:
             if spoke or (isinstance(exc, EngineRefused) and forgotten):
                 raise
@@ -198,7 +202,7 @@ async def _attempts(
                 forgotten = True
                 continue
             one.engine = None  # another kind of engine may come up at the same address
-            if shared.failed(one):
+            if shared.failed(one) and clock() < ends:
                 continue  # another engine is well
             failures += 1
             # Refused connections mean a restart and are worth the wait; failures inside are not.

@@ -124,7 +124,7 @@ class Pool:
             return
         self._looked = now
         try:
-            self._draining = await sync_to_async(draining)()
+            self._draining = await sync_to_async(draining, thread_sensitive=False)()
         except Exception as exc:  # without Redis the last answer is believed on
             logger.warning("Nobody knows which engines are drained: %s", exc)
 

@@ -170,6 +170,13 @@ async def feedback(request: HttpRequest, key: AccessKey) -> JsonResponse:
     return JsonResponse(body, status=201)
 
 
+@csrf_exempt
+async def no_door(request: HttpRequest) -> JsonResponse:
+    """Whatever else is asked under /v1/: the pages' own 404 needs the middleware left out here."""
+    return _error("There is no such door; see /v1/models and /v1/chat/completions.", 404,
+                  "not_found")  # fmt: skip
+
+
 def completion_id(message_id: UUID) -> str:
     """The id a client gets for an answer."""
     return f"{forms.PREFIX}{message_id.hex}"

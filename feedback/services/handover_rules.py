@@ -1,6 +1,7 @@
 """Rules by which conversations become tasks by themselves: which, how many a day, and why."""
 
 import hashlib
+import logging
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -21,6 +22,8 @@ from feedback.models import (
     Message,
 )
 from feedback.services import handover
+
+logger = logging.getLogger(__name__)
 
 #: A conversation has settled when nothing happened in it for so long.
 QUIET = timedelta(minutes=30)
@@ -67,7 +70,14 @@ def picks_for(project: Project) -> list[tuple[str, str]]:
 def run_all() -> int:
     """Carry out every active rule; returns how many conversations were sent. For the worker."""
     rules = HandoverRule.objects.filter(is_active=True, target__archived_at=None)
-    return sum(len(run(rule).sent) for rule in rules.select_related("project", "target"))
+    sent = 0
+    for rule in rules.select_related("project", "target"):
+        try:
+            sent += len(run(rule).sent)
+        except Exception:
+            # A target may have ceased to ask this kind; the other rules go on.
+            logger.exception("Rule %s could not be carried out", rule.pk)
+    return sent
 
 
 def run(rule: HandoverRule, *, now: datetime | None = None) -> handover.Sent:

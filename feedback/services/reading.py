@@ -8,7 +8,7 @@ pictures are shown, and no search by words reaches them.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery
@@ -254,7 +254,9 @@ def _day(text: str) -> datetime | None:
         day = parse_date(text)
     except ValueError:
         return None
-    return datetime.combine(day, time(), tzinfo=UTC) if day else None
+    if day is None or day == date.max:  # the day after it is asked for, too
+        return None
+    return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def _cursor(before: str) -> tuple[datetime, UUID]:

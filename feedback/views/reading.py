@@ -154,7 +154,7 @@ def _asked(request: HttpRequest) -> dict:
 
 
 def _target(request: HttpRequest) -> tuple[Project, str]:
-    slug, _colon, kind = request.POST.get("target", "").partition(":")
+    slug, _colon, kind = request.POST.get("target", "").replace("\x00", "").partition(":")
     target = Project.objects.live().filter(slug=slug).first()
     if target is None:
         raise Invalid(_("Choose the project that is to judge them."))

@@ -175,3 +175,16 @@ def test_the_watch_looks_at_running_comparisons_only(tried, project, second, rem
     releases.retire(project=project, model=second, by=remy, **WHY)
     watch_releases()
     assert experiments.watch() == {}
+
+
+def test_a_comparison_that_ended_during_a_look_stays_ended_and_nothing_is_done(tried, monkeypatch):
+    real = experiments._count
+
+    def ended_meanwhile(experiment, now):
+        experiments.end(Experiment.objects.get(pk=tried.pk), Experiment.State.RETIRED)
+        real(experiment, now)
+
+    monkeypatch.setattr(experiments, "_count", ended_meanwhile)
+    assert experiments.look(tried.pk) == "ended"
+    tried.refresh_from_db()
+    assert (tried.state, tried.ended_at is None) == ("retired", False)

@@ -46,6 +46,7 @@ def test_a_script_trains_follows_and_reads_what_came_of_it(server, judged, sent)
     assert guess["seconds_range"][0] < guess["seconds"] < guess["seconds_range"][1]
     run = server.train("dpo", taken["id"], params={"epochs": 2}, seed=3)
     assert [one["id"] for one in server.runs("taste")] == [run["id"]]
+    assert len(server._get("/api/runs/", project="taste", offset="9" * 30)) == 1
     assert server.cancel_run(run["id"])["state"] == "cancelled"
     assert server.wait_run(run["id"], seconds=0)["config"]["seed"] == 3
     turn = server.start_round("taste", SMALL)

@@ -301,7 +301,9 @@ def test_a_long_preparation_does_not_look_like_a_death(reward_run, quick_trainer
 
     def slow(run, folder):
         first = Run.objects.get(pk=run.pk).heartbeat_at
+        held = Device.objects.get(run=run).expires_at
         until(lambda: Run.objects.get(pk=run.pk).heartbeat_at > first)
+        until(lambda: Device.objects.get(run=run).expires_at > held)
         real(run, folder)
 
     monkeypatch.setattr(assembly, "assemble", slow)
@@ -324,6 +326,19 @@ def test_one_device_takes_one_job_and_an_old_holder_cannot_renew(reward_run, mon
     assert Device.objects.get(host="one").run == reward_run
     devices.release(second)
     assert Device.objects.get(host="one").run is None
+
+
+def test_a_run_that_waits_for_a_device_is_not_taken_for_one_whose_message_was_lost(
+    judged, reward_run, sent
+):
+    old = timezone.now() - timedelta(seconds=supervision.RESEND_SECONDS + 1)
+    Run.objects.update(heartbeat_at=old)
+    other = runs.create(snapshot=reward_run.snapshot, recipe="reward-bt", seed=1, send=False)
+    lease = devices.claim(other, host=conf.HOST, worker=process.me())
+    assert runs.waits_for_device(str(reward_run.pk))
+    assert supervision.supervise()["sent"] == 0
+    devices.release(lease)
+    assert not runs.waits_for_device(str(reward_run.pk))
 
 
 def test_a_lease_that_nobody_renews_is_swept(reward_run):

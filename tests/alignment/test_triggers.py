@@ -40,6 +40,11 @@ def test_enough_new_judgments_begin_a_round_and_old_ones_do_not_count_again(rule
     assert triggers.check(rule).number == 2
 
 
+def test_a_rule_that_cannot_be_looked_at_is_passed_over(rule, monkeypatch):
+    monkeypatch.setattr(triggers, "_holding", lambda rule, now: 1 / 0)
+    assert triggers.check_all() == 0
+
+
 def test_a_refusal_says_why_once_however_often_it_is_asked(rule):
     triggers.check(rule)
     assert triggers.check(rule) is None

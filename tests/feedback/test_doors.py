@@ -5,10 +5,12 @@ import json
 import threading
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
 from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from config.doors import Doors
 from config.models import AccessKey
 from feedback import live, quota
 from feedback.models import Message
@@ -201,3 +203,18 @@ def test_whatever_is_sent_is_answered_in_the_protocols_shape(post, call):
         assert set(error) == {"message", "type", "param", "code"}
         assert error["message"]
         assert error["type"] == "invalid_request_error"
+
+
+def test_what_is_no_door_is_not_found_also_without_middleware():
+    async def work():
+        asked = {
+            "type": "http", "path": "/v1/embeddings", "method": "POST", "query_string": b"",
+            "headers": [(b"host", b"localhost")], "http_version": "1.1",
+        }  # fmt: skip
+        talk = ApplicationCommunicator(Doors(None), asked)
+        await talk.send_input({"type": "http.request", "body": b"{}"})
+        return await talk.receive_output(5), await talk.receive_output(5)
+
+    start, body = asyncio.run(work())
+    assert start["status"] == 404
+    assert json.loads(body["body"])["error"]["code"] == "not_found"

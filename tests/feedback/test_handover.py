@@ -171,6 +171,15 @@ def test_a_rule_keeps_to_its_share_and_its_day(served, target):
     assert handover_rules.run_all() == 0
 
 
+def test_a_rule_that_cannot_be_carried_out_stops_no_other(served, target):
+    react(talk(served, ["question"], ["yes"], ago=OLD), "dislike")
+    rollups.fold()
+    broken = rule(target, pick="random", per_day=5)
+    HandoverRule.objects.filter(pk=broken.pk).update(kind="triplet")
+    rule(target, pick="low-love", per_day=5)
+    assert handover_rules.run_all() == 1
+
+
 def test_the_pages_show_the_marks_before_anything_is_sent(served, target, remy, signed_in):
     one = talk(served, ["Write to anna@x.example <b>now</b>"], ["yes"])
     browser = signed_in(remy)

@@ -47,7 +47,12 @@ def test_conversations_are_found_by_what_was_said_and_made_of_them(served, remy,
 
 
 def test_what_cannot_be_asked_is_refused_with_the_reason(served, remy, api, signed_in):
-    for query in ({"reaction": "adore"}, {"since": "yesterday"}, {"before": "x"}):
+    for query in (
+        {"reaction": "adore"},
+        {"since": "yesterday"},
+        {"until": "9999-12-31"},
+        {"before": "x"},
+    ):
         response = api(remy, "research").get(REST, query)
         assert response.status_code == 400
         assert response.json()["detail"]

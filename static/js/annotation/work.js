@@ -177,13 +177,14 @@ class Work {
   async #step(step, { word } = {}) {
     if (this.#busy) return;
     const form = this.#form;
+    if (step.do === "undo" && this.#draftTimer) this.#saveDraft(); // kept, as it comes back
     this.#lock(true);
     clearTimeout(this.#draftTimer);
     this.#draftTimer = null;
-    await this.#sending; // one step at a time: its answer brings what this one shows next
-    if (form !== this.#form) return; // and may have brought another desk
-    this.#lock(true);
     this.#remember(step);
+    await this.#sending; // one step at a time: its answer brings what this one shows next
+    if (form !== this.#form) return this.#sendLate(step); // and may have brought another desk
+    this.#lock(true);
     const drafted = this.#draftSending; // a draft that arrives after the judgment would be refused
     const isShown = step.do !== "undo" && this.#showAhead();
     if (this.#preloads) step.ahead = isShown ? this.#id : "";
@@ -198,11 +199,8 @@ class Work {
       answer = await api.post(this.#root.dataset.step, step);
     } catch (error) {
       if (error.isTransient) return this.#wait(step, attempt, word);
-      this.#forget();
-      if (step.ahead && step.body) {
-        // It is not on the desk any more: kept as a draft, it comes back in its turn.
-        api.put(`/api/assignments/${step.assignment}/draft/`, step.body).catch(() => {});
-      }
+      this.#forget(step);
+      if (step.ahead) this.#keep(step);
       this.#lock(false);
       this.#say("negative", "refused");
       return toast(error.message, {
@@ -211,12 +209,13 @@ class Work {
         onAction: () => location.reload(),
       });
     }
-    this.#forget();
+    this.#forget(step);
     $("#today").textContent = answer.today;
     $("#given").textContent = number(answer.given);
     if (step.ahead && answer.html === null) {
       this.#confirm(answer);
     } else {
+      if (step.ahead && this.#draftTimer) this.#saveDraft(); // of a desk not to be next
       setServerHtml(this.#desk, answer.html);
       this.#lock(false);
       this.#mount();
@@ -225,6 +224,12 @@ class Work {
     this.#stash(answer.ahead);
     if (word) announce(this.#words[word]);
     if (answer.surplus) toast(this.#words.surplus, { seconds: 8 });
+  }
+
+  /** What was to be sent is not on the desk any more: kept as a draft, it comes back in its turn. */
+  #keep(step) {
+    if (!step.body) return;
+    api.put(`/api/assignments/${step.assignment}/draft/`, step.body).catch(() => {});
   }
 
   /** The task on the desk is the right one; its time begins, and what came before can be undone. */
@@ -264,32 +269,51 @@ class Work {
     return `preferendum.outbox.${this.#root.dataset.project}`;
   }
 
-  #remember(step) {
-    if (step.do !== "submit") return;
+  /** Steps not acknowledged yet, oldest first; none where the store is shut or not ours. */
+  #unsent() {
     try {
-      localStorage.setItem(this.#outbox, JSON.stringify(step));
+      const steps = JSON.parse(localStorage.getItem(this.#outbox));
+      return Array.isArray(steps) ? steps.filter((step) => step?.do === "submit" && step.body) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  #store(steps) {
+    try {
+      if (steps.length) localStorage.setItem(this.#outbox, JSON.stringify(steps));
+      else localStorage.removeItem(this.#outbox);
     } catch {
       // No room or no storage: the request itself is still on its way.
     }
   }
 
-  #forget() {
-    try {
-      localStorage.removeItem(this.#outbox);
-    } catch {
-      // See above.
-    }
+  #remember(step) {
+    if (step.do === "submit") this.#store([...this.#unsent().filter((one) => one.key !== step.key), step]);
+  }
+
+  #forget(step) {
+    if (step.do === "submit") this.#store(this.#unsent().filter((one) => one.key !== step.key));
   }
 
   #resend() {
-    let step = null;
-    try {
-      step = JSON.parse(localStorage.getItem(this.#outbox));
-    } catch {
-      this.#forget();
+    for (const step of this.#unsent()) {
+      if (step.assignment === this.#form?.dataset.assignment) this.#step(step);
+      else this.#sendLate(step);
     }
-    if (step?.do === "submit" && step.assignment === this.#form?.dataset.assignment) this.#step(step);
-    else this.#forget();
+  }
+
+  /** Send what is not on the desk any more: the server takes late work too, and takes it once. */
+  async #sendLate(step) {
+    const { assignment, body, key } = step;
+    if (step.do !== "submit") return;
+    try {
+      await api.post(`/api/assignments/${assignment}/judgment/`, body, { key });
+    } catch (error) {
+      if (error.isTransient) return; // it stays in the outbox until the next visit
+      toast(error.message, { seconds: 10 });
+    }
+    this.#forget(step);
   }
 
   // Drafts, lease, state ----------------------------------------------------------------------
