@@ -213,7 +213,9 @@ def test_what_is_no_door_is_not_found_also_without_middleware():
         }  # fmt: skip
         talk = ApplicationCommunicator(Doors(None), asked)
         await talk.send_input({"type": "http.request", "body": b"{}"})
-        return await talk.receive_output(5), await talk.receive_output(5)
+        answer = await talk.receive_output(5), await talk.receive_output(5)
+        await talk.wait(5)
+        return answer
 
     start, body = asyncio.run(work())
     assert start["status"] == 404
