@@ -64,6 +64,13 @@ def rendered(template: str, context: dict, path: str) -> HttpResponse:
     )(request)
 
 
+def static(route: Route, path: str) -> None:
+    """Answer with the file of the checkout that a path below /static/ names."""
+    file = ROOT / path.removeprefix("/")
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    route.fulfill(body=file.read_bytes(), content_type=kind)
+
+
 def stage(
     page: Page,
     template: str,
@@ -76,9 +83,7 @@ def stage(
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN).partition("?")[0]
         if path.startswith("/static/"):
-            file = ROOT / path.removeprefix("/")
-            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            route.fulfill(body=file.read_bytes(), content_type=kind)
+            static(route, path)
         elif path.startswith("/api/"):
             api(route)
         elif step is not None and path.endswith("/step/"):
