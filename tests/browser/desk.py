@@ -85,6 +85,7 @@ class Staged:
     also: list[str] = field(default_factory=list)
     project: dict = field(default_factory=dict)
     draft: dict | None = None
+    number: int = 1  # of the task on the desk that is opened
     steps: list[dict] = field(default_factory=list)
     drafts: list[dict] = field(default_factory=list)
     offline: bool = False
@@ -94,7 +95,7 @@ class Staged:
     _waiting: list = field(default_factory=list)
 
     def open(self) -> "Staged":
-        context = a_desk(self.kind, self.also, 1, self.draft, **self.project)
+        context = a_desk(self.kind, self.also, self.number, self.draft, **self.project)
         context["preload"] = self.preload
         stage(self.page, "annotation/work.html", context, self._api, self._step)
         self.page.goto(f"{ORIGIN}/annotate/staged/")

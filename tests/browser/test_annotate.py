@@ -316,6 +316,29 @@ def test_work_done_offline_is_kept_and_sent_when_the_line_is_back(chromium):
     context.close()
 
 
+def test_work_done_offline_is_sent_when_another_task_is_on_the_desk_by_then(chromium):
+    context = chromium.new_context()
+    page = context.new_page()
+    desk = Staged(page, "pairwise").open()
+    desk.offline = True
+    desk.press("1")
+    expect(page.locator("#saved")).to_contain_text("offline")
+    page.unroute_all()
+    later = Staged(page, "pairwise", number=2)
+    with page.expect_response("**/judgment/") as told:
+        later.open()
+    request = told.value.request
+    assert str(UUID(int=1)) in request.url
+    assert request.post_data_json["preferred"] == A
+    assert request.headers["idempotency-key"] == "key-1"
+    on_desk(page, 2)
+    page.reload()
+    expect(page.locator("#saved")).to_be_visible()
+    assert "preferendum.outbox.staged" not in page.evaluate("Object.keys(localStorage)")
+    assert later.steps == []  # and the task on the desk is untouched
+    context.close()
+
+
 # The next task is here before it is wanted ----------------------------------------------------
 
 
